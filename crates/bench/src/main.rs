@@ -1,0 +1,2 @@
+//! Benchmarks of Quipu; see `main`.
+fn main() {}

@@ -1,0 +1,50 @@
+//! The one error that backends put inside `std::io::Error`: what was tried, and where.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The operation and the path of a failed call.
+///
+/// Backends return it inside a [`std::io::Error`] of the same kind:
+#[derive(Debug, derive_more::Display, derive_more::Error)]
+#[display("{operation} {}: {source}", path.display())]
+pub struct IoError {
+    operation: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl IoError {
+    /// Wraps `source` so that it names the operation and the path. The kind stays.
+    pub fn wrap(operation: &'static str, path: &Path, source: io::Error) -> io::Error {
+        let kind = source.kind();
+        io::Error::new(
+            kind,
+            IoError {
+                operation,
+                path: path.to_owned(),
+                source,
+            },
+        )
+    }
+
+    /// The detail inside an error that a backend returned.
+    pub fn of(error: &io::Error) -> Option<&IoError> {
+        error.get_ref()?.downcast_ref()
+    }
+
+    /// What was tried: the name of the trait's method.
+    pub fn operation(&self) -> &'static str {
+        self.operation
+    }
+
+    /// What it was tried on.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the operating system, or the simulator, said.
+    pub fn cause(&self) -> &io::Error {
+        &self.source
+    }
+}

@@ -1,0 +1,1 @@
+//! A durable journal for any state machine.

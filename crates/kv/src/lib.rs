@@ -1,0 +1,1 @@
+//! An embedded LSM key-value store whose manifest and write-ahead log are Quipu journals.
