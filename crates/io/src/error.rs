@@ -6,6 +6,28 @@ use std::path::{Path, PathBuf};
 /// The operation and the path of a failed call.
 ///
 /// Backends return it inside a [`std::io::Error`] of the same kind:
+///
+/// ```
+/// use std::path::Path;
+///
+/// use quipu_io::{DiskIo, Io, IoError, OpenOptions};
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let dir = tempfile::tempdir()?;
+/// # let dir = dir.path();
+/// let path = dir.join("missing");
+/// let open = DiskIo::new()?.open(&path, OpenOptions::ReadOnly);
+/// let Err(error) = futures::executor::block_on(open) else {
+///     panic!("the file is there");
+/// };
+/// assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+///
+/// let detail = IoError::of(&error).expect("backends always say what they tried");
+/// assert_eq!(detail.operation(), "open");
+/// assert_eq!(detail.path(), path);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, derive_more::Display, derive_more::Error)]
 #[display("{operation} {}: {source}", path.display())]
 pub struct IoError {

@@ -3,9 +3,29 @@
 //! Everything of Quipu that touches a disk does so through [`Io`] and [`File`], and everything
 //! that waits does so through [`Runtime`]. Two backends implement all three:
 //!
-//! - `DiskIo`, the real one. It works under any executor: smol, tokio, or a bare `block_on`.
+//! - [`DiskIo`], the real one. It works under any executor: smol, tokio, or a bare `block_on`.
 //! - `sim::SimIo` (feature `sim`), a disk in memory that loses exactly what a real disk may lose,
 //!   under a deterministic executor with virtual time.
+//!
+//! A program that is generic over `Io` runs unchanged on both:
+//!
+//! ```
+//! use quipu_io::{Bytes, DiskIo, File, Io, OpenOptions};
+//! # use std::path::Path;
+//!
+//! async fn save<I: Io>(io: &I, dir: &Path) -> std::io::Result<()> {
+//!     let file = io.open(&dir.join("greeting"), OpenOptions::CreateNew).await?;
+//!     file.write_at(0, Bytes::from_static(b"hello")).await?;
+//!     file.sync_all().await?; // the bytes are durable ...
+//!     io.sync_dir(dir).await // ... and now the name is, too
+//! }
+//!
+//! # fn main() -> std::io::Result<()> {
+//! # let dir = tempfile::tempdir()?;
+//! futures::executor::block_on(save(&DiskIo::new()?, dir.path()))?;
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # What a backend promises
 //!
@@ -27,8 +47,10 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backend;
+mod disk;
 mod error;
 
 pub use backend::{DirEntry, EntryKind, File, Io, OpenOptions, Runtime};
 pub use bytes::{Bytes, BytesMut};
+pub use disk::{DiskFile, DiskIo, DiskLock};
 pub use error::IoError;
