@@ -15,14 +15,13 @@ use std::path::{Path, PathBuf};
 /// # fn main() -> std::io::Result<()> {
 /// # let dir = tempfile::tempdir()?;
 /// # let dir = dir.path();
+/// let io = DiskIo::new()?;
 /// let path = dir.join("missing");
-/// let open = DiskIo::new()?.open(&path, OpenOptions::ReadOnly);
-/// let Err(error) = futures::executor::block_on(open) else {
-///     panic!("the file is there");
-/// };
+/// let opened = futures::executor::block_on(io.open(&path, OpenOptions::ReadOnly));
+/// let error = opened.err().expect("nobody has created it");
 /// assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
 ///
-/// let detail = IoError::of(&error).expect("backends always say what they tried");
+/// let detail = IoError::of(&error).expect("every backend says what it tried");
 /// assert_eq!(detail.operation(), "open");
 /// assert_eq!(detail.path(), path);
 /// # Ok(())

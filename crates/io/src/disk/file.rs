@@ -91,21 +91,22 @@ impl File for DiskFile {
         let len = self
             .inode
             .explain("read_at", self.inode.limit(offset, len))?;
+        if len == 0 {
+            return Ok(Bytes::new());
+        }
         let mut buffer = vec![0; len];
-        let mut done = 0;
-        if !pool::may_block() {
-            done = self.inode.read_cached(offset, &mut buffer);
+        if !pool::may_block()
+            && let Some(count) = self.inode.read_cached(offset, &mut buffer)
+        {
+            buffer.truncate(count);
+            return Ok(Bytes::from(buffer));
         }
-        if done < len && !self.inode.ends_at(offset.saturating_add(done as u64)) {
-            let rest = move |inode: &Inode| {
-                let position = offset + done as u64;
-                done += transfer::read(&inode.file, position, &mut buffer[done..])?;
-                Ok((buffer, done))
-            };
-            (buffer, done) = self.on_disk("read_at", rest).await?;
-        }
-        buffer.truncate(done);
-        Ok(Bytes::from(buffer))
+        let read = move |inode: &Inode| {
+            let count = transfer::read(&inode.file, offset, &mut buffer)?;
+            buffer.truncate(count);
+            Ok(Bytes::from(buffer))
+        };
+        self.on_disk("read_at", read).await
     }
 
     async fn write_at(&self, offset: u64, data: Bytes) -> io::Result<()> {
@@ -151,8 +152,12 @@ impl Inode {
         Ok(self.file.metadata()?.len())
     }
 
-    /// What of a long read the file has: a length that someone got wrong must not be allocated.
+    /// The part of a read that the file may have: a wrong length must not be allocated.
     fn limit(&self, offset: u64, len: usize) -> io::Result<usize> {
+        if i64::try_from(offset).is_err() {
+            // No file reaches there, and to `preadv2` the last offset is the cursor.
+            return Ok(0);
+        }
         if len <= MAX_BUFFER_UNASKED {
             return Ok(len);
         }
@@ -160,35 +165,34 @@ impl Inode {
         Ok(usize::try_from(there).map_or(len, |there| there.min(len)))
     }
 
-    /// Whether a read that was short at `position` was so because the file ends there.
-    fn ends_at(&self, position: u64) -> bool {
-        self.size().is_ok_and(|size| size <= position)
-    }
-
-    /// Fills as much of `buffer` as is to be had without waiting.
+    /// The whole answer to a read, if it is to be had without waiting.
     ///
-    /// Nothing is an answer to anything: the call that may block says what is wrong, if something
-    /// is. Nor does a short one say that the file ends, because some kernels stop anywhere.
+    /// An error is left to the call that may block, which will meet it again.
     #[cfg(target_os = "linux")]
-    fn read_cached(&self, offset: u64, buffer: &mut [u8]) -> usize {
+    fn read_cached(&self, offset: u64, buffer: &mut [u8]) -> Option<usize> {
         use rustix::io::{Errno, ReadWriteFlags};
 
         if self.refuses_nowait.load(Ordering::Relaxed) {
-            return 0;
+            return None;
         }
         let mut buffers = [io::IoSliceMut::new(buffer)];
         match rustix::io::preadv2(&self.file, &mut buffers, offset, ReadWriteFlags::NOWAIT) {
-            Ok(count) => count,
+            Ok(count) if count == buffer.len() => Some(count),
+            // Short because the rest is not cached, or because the file ends here.
+            Ok(count) => {
+                let end = offset.saturating_add(count as u64);
+                self.size().is_ok_and(|size| size <= end).then_some(count)
+            }
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
                 self.refuses_nowait.store(true, Ordering::Relaxed);
-                0
+                None
             }
-            Err(_) => 0,
+            Err(_) => None,
         }
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn read_cached(&self, _offset: u64, _buffer: &mut [u8]) -> usize {
-        0
+    fn read_cached(&self, _offset: u64, _buffer: &mut [u8]) -> Option<usize> {
+        None
     }
 }

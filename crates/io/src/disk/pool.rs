@@ -81,3 +81,67 @@ impl Drop for Permit {
         MAY_BLOCK.set(false);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn only_threads_of_the_pool_may_block() {
+        assert!(!may_block());
+        assert!(smol::block_on(run(may_block)));
+        let (sender, receiver) = mpsc::channel();
+        spawn(async move { sender.send(may_block()).unwrap() });
+        assert!(receiver.recv().unwrap());
+    }
+
+    #[test]
+    fn work_changes_threads_once() {
+        let (first, second) = smol::block_on(blocking(|| {
+            let second = worker::drive(blocking(|| thread::current().id()));
+            (thread::current().id(), second)
+        }));
+        assert_ne!(first, thread::current().id());
+        assert_eq!(first, second);
+    }
+
+    #[test]
+    fn a_panic_takes_the_permit_back() {
+        let panics = || {
+            let _permit = Permit::take();
+            resume_unwind(Box::new(()));
+        };
+        assert!(catch_unwind(panics).is_err());
+        assert!(!may_block());
+    }
+
+    #[test]
+    fn the_pool_outlives_panics() {
+        for _ in 0..100 {
+            spawn(async { resume_unwind(Box::new("spawned")) });
+            let panics = run(|| resume_unwind(Box::new("ran")));
+            let caught: thread::Result<()> =
+                catch_unwind(AssertUnwindSafe(|| smol::block_on(panics)));
+            assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"ran"));
+        }
+        assert_eq!(smol::block_on(run(|| 1)), 1);
+    }
+
+    #[test]
+    fn work_runs_although_its_handle_is_dropped() {
+        const JOBS: usize = 1_000;
+        let (sender, receiver) = mpsc::channel();
+        for job in 0..JOBS {
+            let sender = sender.clone();
+            drop(run(move || sender.send(job).unwrap()));
+        }
+        drop(sender);
+        let mut ran: Vec<usize> = receiver.iter().collect();
+        ran.sort_unstable();
+        assert_eq!(ran, Vec::from_iter(0..JOBS));
+    }
+}

@@ -13,10 +13,6 @@ const ZEROS: &[u8] = &[0; 64 << 10];
 
 /// Fills `buffer` from `offset`, and says how much of it: less than all only where the file ends.
 pub(super) fn read(file: &fs::File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-    if i64::try_from(offset).is_err() {
-        // No file reaches there, and the kernel would call it an invalid argument.
-        return Ok(0);
-    }
     let mut done = 0;
     while done < buffer.len() {
         match repeat(|| file.read_at(&mut buffer[done..], offset + done as u64))? {
@@ -86,5 +82,43 @@ fn repeat(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::yield_now(),
             result => return result,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The file systems of most machines can reserve, so no other test comes here.
+    #[test]
+    fn zeros_reserve_space_and_keep_what_is_there() {
+        let file = tempfile::tempfile().unwrap();
+        write(&file, 0, b"content").unwrap();
+        let mut expected = b"content".to_vec();
+        let chunk = ZEROS.len();
+        for (offset, len) in [(0, 5), (2, 20), (5, 3 * chunk + 1), (5 * chunk, 1), (1, 0)] {
+            allocate_with_zeros(&file, offset as u64, len as u64).unwrap();
+            expected.resize(expected.len().max(offset + len), 0);
+            let mut found = vec![1; expected.len() + 1];
+            let count = read(&file, 0, &mut found).unwrap();
+            assert!(
+                found[..count] == expected,
+                "after allocate({offset}, {len})"
+            );
+        }
+        assert!(allocate_with_zeros(&file, u64::MAX, 1).is_err());
+    }
+
+    #[test]
+    fn what_was_interrupted_or_put_off_is_repeated() {
+        let mut answers = [
+            Err(io::ErrorKind::Interrupted.into()),
+            Err(io::ErrorKind::WouldBlock.into()),
+            Ok(7),
+        ]
+        .into_iter();
+        assert_eq!(repeat(|| answers.next().unwrap()).unwrap(), 7);
+        let failed = repeat(|| Err(io::ErrorKind::StorageFull.into()));
+        assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::StorageFull);
     }
 }
