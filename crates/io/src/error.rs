@@ -59,7 +59,7 @@ impl IoError {
         self.operation
     }
 
-    /// What it was tried on.
+    /// What it was tried on: of two paths the first, and for a file the path it was opened by.
     pub fn path(&self) -> &Path {
         &self.path
     }

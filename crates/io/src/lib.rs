@@ -3,9 +3,9 @@
 //! Everything of Quipu that touches a disk does so through [`Io`] and [`File`], and everything
 //! that waits does so through [`Runtime`]. Two backends implement all three:
 //!
-//! - [`DiskIo`], the real one. It works under any executor: smol, tokio, or a bare `block_on`. It is
-//!   made for Linux and runs on other Unix systems, where cached reads change threads and space
-//!   is reserved by writing zeros. Windows is not a target.
+//! - [`DiskIo`], the real one. It works under any executor: smol, tokio, or a bare `block_on`.
+//!   It is made for Linux and builds on other Unix systems, where cached reads change threads and
+//!   space is reserved by writing zeros. Windows is not a target.
 //! - `sim::SimIo` (feature `sim`), a disk in memory that loses exactly what a real disk may lose,
 //!   under a deterministic executor with virtual time.
 //!
@@ -40,8 +40,8 @@
 //! - Transfers are complete or an error; interrupted and short calls are repeated inside.
 //! - Errors name the operation and the path ([`IoError`]).
 //!
-//! The suite in `conformance` (feature `conformance`) checks these for any backend, except what only
-//! a crash could tell.
+//! The suite in `conformance` (feature `conformance`) checks these for any backend, except what
+//! only a crash could tell.
 //!
 //! # Features
 //!

@@ -1,6 +1,8 @@
 //! Invariant: `DiskIo` keeps every rule of the traits, whatever executor it finds itself under.
 
-use quipu_io::{DiskIo, conformance};
+use std::path::Path;
+
+use quipu_io::{DiskIo, Io, conformance};
 
 #[test]
 fn conforms_under_smol() {
@@ -30,10 +32,22 @@ fn conforms_on_its_own_threads() {
     let path = dir.path().to_owned();
     let io = DiskIo::new().unwrap();
     let (sender, receiver) = futures::channel::oneshot::channel();
-    quipu_io::Io::spawn(&io.clone(), async move {
+    io.clone().spawn(async move {
         conformance::check(&io, &path).await;
         let _ = sender.send(());
     });
     let ended = futures::executor::block_on(receiver);
     ended.expect("the suite panicked on a thread of the pool");
+}
+
+/// A bare file name's parent is the empty path.
+#[test]
+fn an_empty_path_is_the_working_directory() {
+    let io = DiskIo::new().unwrap();
+    let parent = Path::new("Cargo.toml").parent().unwrap();
+    smol::block_on(io.sync_dir(parent)).unwrap();
+    smol::block_on(io.create_dir_all(parent)).unwrap();
+    assert!(smol::block_on(io.available_space(parent)).is_ok());
+    let entries = smol::block_on(io.read_dir(parent)).unwrap();
+    assert!(entries.iter().any(|entry| entry.name == "Cargo.toml"));
 }

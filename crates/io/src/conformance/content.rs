@@ -120,6 +120,15 @@ async fn large<I: Io>(io: &I, path: &Path) {
         &expected,
         "large writes lie where they were put",
     );
+
+    let part = 1_000..1_000 + 2 * MIB;
+    let found = file.read_at(part.start as u64, part.len()).await;
+    let found = found.must("read_at works");
+    assert_bytes(
+        &found,
+        &expected[part],
+        "a read gives what was asked for, not more",
+    );
 }
 
 async fn set_len<I: Io>(io: &I, path: &Path) {

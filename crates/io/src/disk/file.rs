@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 
@@ -26,11 +26,12 @@ const MAX_BUFFER_UNASKED: usize = 64 << 10;
 ///
 /// - a read whose bytes are all cached (on Linux, where `preadv2` with `RWF_NOWAIT` tells);
 /// - a write of up to 64 KiB, which is a copy into the page cache. It waits for the disk only when
-///   the kernel throttles a program that writes faster than the disk for long;
+///   it covers a part of a page that is not cached, or when the kernel throttles a program that
+///   has been writing faster than the disk;
 /// - the size.
 ///
-/// All else, and all of it where the platform cannot tell, runs on the pool's threads. Inside
-/// [`Io::spawn`](crate::Io::spawn) everything runs in place.
+/// All else runs on the pool's threads, and so do reads where the file system cannot tell what is
+/// cached. Inside [`Io::spawn`](crate::Io::spawn) everything runs in place.
 ///
 /// Dropping it closes it in place. Errors name the path by which the file was opened.
 #[derive(Debug)]
@@ -43,6 +44,10 @@ struct Inode {
     file: fs::File,
     path: PathBuf,
     /// The file system has refused to say what is cached, and would do so again.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "only Linux is asked")
+    )]
     refuses_nowait: AtomicBool,
 }
 
@@ -170,6 +175,8 @@ impl Inode {
     /// An error is left to the call that may block, which will meet it again.
     #[cfg(target_os = "linux")]
     fn read_cached(&self, offset: u64, buffer: &mut [u8]) -> Option<usize> {
+        use std::sync::atomic::Ordering;
+
         use rustix::io::{Errno, ReadWriteFlags};
 
         if self.refuses_nowait.load(Ordering::Relaxed) {

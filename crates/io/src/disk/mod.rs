@@ -7,7 +7,7 @@
 //! Invariants:
 //!
 //! - A thread outside of the pool never enters a call that may wait for the disk. The one
-//!   exception is a small write, which only waits when the kernel throttles dirty pages.
+//!   exception is a small write, and [`DiskFile`] says when it waits.
 //! - A thread of the pool never hands a file operation to another thread.
 //! - What was handed to the pool runs to its end.
 //! - An error leaves this module with its operation and path.
@@ -67,6 +67,8 @@ struct Shared {
 
 impl DiskIo {
     /// The backend for this process. Its [`Runtime::now`] begins here.
+    ///
+    /// No error is known today; the signature leaves room for what needs resources of its own.
     pub fn new() -> io::Result<DiskIo> {
         Ok(DiskIo {
             shared: Arc::new(Shared {

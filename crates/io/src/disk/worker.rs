@@ -66,73 +66,77 @@ impl Wake for Signal {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::sync::atomic::AtomicUsize;
     use std::sync::mpsc;
 
     use super::*;
 
-    /// Waits for `rounds` wakes; `wake` is to bring about one for each waker that it is given.
-    fn wait(rounds: usize, mut wake: impl FnMut(Waker)) -> usize {
+    /// Waits for `rounds` wakes, each after a poll that gives its waker to `wake`.
+    ///
+    /// `woken` counts the wakes. A poll without one fails, and one that gets lost hangs.
+    fn wait(rounds: usize, woken: &AtomicUsize, mut wake: impl FnMut(Waker)) {
         let mut polls = 0;
-        let waits = poll_fn(|context| {
-            polls += 1;
-            if polls > rounds {
+        drive(poll_fn(|context| {
+            assert_eq!(woken.load(Ordering::SeqCst), polls, "a poll follows a wake");
+            if polls == rounds {
                 return Poll::Ready(());
             }
+            polls += 1;
             wake(context.waker().clone());
             Poll::Pending
-        });
-        drive(waits);
-        polls
+        }));
     }
 
-    /// A wake that gets lost shows as a test that hangs.
-    #[test]
-    fn wakes_of_another_thread_lead_to_polls_at_any_time() {
-        const ROUNDS: usize = 20_000;
+    /// Wakes from another thread, sometimes before this one parks and sometimes after.
+    fn wait_for_another_thread(rounds: usize, mut before: impl FnMut()) {
+        let woken = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&woken);
         let (sender, receiver) = mpsc::channel::<Waker>();
         let waking = thread::spawn(move || {
             for (round, waker) in receiver.iter().enumerate() {
-                // Some before the thread parks, and some after.
                 for _ in 0..round % 300 {
                     std::hint::spin_loop();
                 }
+                count.fetch_add(1, Ordering::SeqCst);
                 waker.wake();
             }
         });
-        assert_eq!(
-            wait(ROUNDS, |waker| sender.send(waker).unwrap()),
-            ROUNDS + 1
-        );
+        wait(rounds, &woken, |waker| {
+            before();
+            sender.send(waker).unwrap();
+        });
         drop(sender);
         waking.join().unwrap();
+    }
+
+    #[test]
+    fn wakes_of_another_thread_lead_to_polls_at_any_time() {
+        wait_for_another_thread(20_000, || {});
     }
 
     #[test]
     fn wakes_during_a_poll_lead_to_one_more() {
-        let twice = |waker: Waker| {
+        let woken = AtomicUsize::new(0);
+        wait(1_000, &woken, |waker| {
+            woken.fetch_add(1, Ordering::SeqCst);
             waker.wake_by_ref();
             waker.wake();
-        };
-        assert_eq!(wait(1_000, twice), 1_001);
+        });
     }
 
     #[test]
-    fn wakes_for_what_has_ended_lead_to_no_poll_of_what_follows() {
+    fn what_unparks_the_thread_for_another_reason_leads_to_no_poll() {
+        let woken = AtomicUsize::new(0);
         let mut stale = None;
-        wait(1, |waker| {
-            waker.wake_by_ref();
-            stale = Some(waker);
+        wait(1, &woken, |waker| {
+            woken.fetch_add(1, Ordering::SeqCst);
+            stale = Some(waker.clone());
+            waker.wake();
         });
         let stale = stale.unwrap();
-        stale.wake_by_ref();
-        let (sender, receiver) = mpsc::channel::<Waker>();
-        let waking = thread::spawn(move || receiver.iter().for_each(Waker::wake));
-        let polls = wait(1, |waker| {
+        wait_for_another_thread(1_000, || {
             stale.wake_by_ref();
-            sender.send(waker).unwrap();
+            thread::current().unpark();
         });
-        assert_eq!(polls, 2);
-        drop(sender);
-        waking.join().unwrap();
     }
 }
