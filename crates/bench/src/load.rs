@@ -30,9 +30,16 @@ impl Load {
         self.writers * self.appends
     }
 
-    /// Appends of each writer before the clock starts: they create files, and fill caches and pools.
-    pub(crate) fn warm_up(&self) -> u64 {
+    /// Appends of each writer before the clock starts: they create files and fill caches.
+    fn warm_up(&self) -> u64 {
         (self.appends / 20).clamp(1, 200)
+    }
+
+    /// The records of one writer: those of its warm-up, and those that are timed.
+    pub(crate) fn indices(&self, writer: u64) -> (Range<u64>, Range<u64>) {
+        let first = writer * (self.warm_up() + self.appends);
+        let timed = first + self.warm_up();
+        (first..timed, timed..timed + self.appends)
     }
 
     /// Bytes of all records, the warm-up's too, when each takes `overhead` bytes more.
@@ -91,7 +98,7 @@ impl Records {
     }
 }
 
-/// The state that a replay rebuilds: enough to see that each edit arrived, and costs next to nothing.
+/// The state that a replay rebuilds: it shows that each edit arrived, and costs next to nothing.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Replayed {
     edits: u64,
@@ -139,15 +146,12 @@ where
     let barrier = Barrier::new(usize::try_from(load.writers)?);
     let work = |number: u64| -> Result<Timeline> {
         let mut append = writer(number);
-        let first = number * (load.warm_up() + load.appends);
-        let timed = first + load.warm_up();
-        let warm = (first..timed).try_for_each(|index| append(records.get(index)));
+        let (mut warm_up, timed) = load.indices(number);
+        let warm = warm_up.try_for_each(|index| append(records.get(index)));
         // The barrier comes before the error, or the other threads would wait for ever.
         barrier.wait();
         warm?;
-        Timeline::of(timed..timed + load.appends, latencies, |index| {
-            append(records.get(index))
-        })
+        Timeline::of(timed, latencies, |index| append(records.get(index)))
     };
     let timelines = thread::scope(|scope| {
         let work = &work;
@@ -191,14 +195,14 @@ struct Timeline {
 
 impl Timeline {
     fn of(
-        indices: Range<u64>,
+        mut indices: Range<u64>,
         keep: Latencies,
         mut append: impl FnMut(u64) -> Result<()>,
     ) -> Result<Self> {
         let mut latencies = Vec::new();
         let start = Instant::now();
         match keep {
-            Latencies::Skip => indices.clone().try_for_each(&mut append)?,
+            Latencies::Skip => indices.try_for_each(&mut append)?,
             Latencies::Keep => {
                 latencies.reserve(usize::try_from(indices.end - indices.start)?);
                 for index in indices {

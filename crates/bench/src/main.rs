@@ -1,5 +1,5 @@
-//! Benchmarks of Quipu: each figure is a ratio to what the disk, or one plain loop, does in the same
-//! run on the same machine.
+//! Benchmarks of Quipu: each figure is a ratio to what the disk, or one plain loop, does in the
+//! same run on the same machine.
 //!
 //! ```text
 //! cargo run --release -p quipu-bench --features peers -- all

@@ -7,9 +7,9 @@
 //! What a function has to keep to:
 //! - It runs in a process of its own, is given a fresh, empty directory, and may block. Only
 //!   `replay` and the two of `snapshot_stall` find what `prepare` left in theirs.
-//! - It takes its records from [`Records`](crate::load::Records): writer `w` appends those with the
-//!   indices from `w * (warm_up + appends)` on, the first `warm_up` of them untimed. Subjects with a
-//!   blocking append get all this from [`append_from_threads`](crate::load::append_from_threads).
+//! - Each writer appends the [`Records`](crate::load::Records) of its [`Load::indices`], those of
+//!   the warm-up untimed. Subjects whose append blocks get this, and the latencies, from
+//!   [`append_from_threads`](crate::load::append_from_threads).
 //! - Creating files, and whatever else a long-running program does once, stays outside the clock.
 
 use std::path::Path;
