@@ -1,0 +1,157 @@
+//! A journal's directory: its paths, what is in it, and the one way to publish a file.
+//!
+//! Invariant: a name without `.tmp` stands for a file whose whole content was durable before the
+//! name existed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use quipu_io::{EntryKind, File, Io, OpenOptions};
+
+use crate::format::name::{self, FileName};
+use crate::{Error, Result, Seq};
+
+/// Where a journal lives, and through what it is reached.
+#[derive(Clone, Debug)]
+pub(crate) struct Directory<I> {
+    pub(crate) io: I,
+    pub(crate) path: Arc<Path>,
+    pub(crate) prefix: Arc<str>,
+}
+
+/// The files of a journal at one moment, in ascending order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Listing {
+    pub(crate) segments: Vec<u64>,
+    pub(crate) snapshots: Vec<Seq>,
+    pub(crate) temporaries: Vec<PathBuf>,
+}
+
+impl<I: Io> Directory<I> {
+    pub(crate) fn new(io: I, path: &Path, prefix: &str) -> Result<Directory<I>> {
+        name::check_prefix(prefix)?;
+        Ok(Directory {
+            io,
+            path: path.into(),
+            prefix: prefix.into(),
+        })
+    }
+
+    pub(crate) fn segment(&self, number: u64) -> PathBuf {
+        self.path.join(name::segment(&self.prefix, number))
+    }
+
+    pub(crate) fn snapshot(&self, seq: Seq) -> PathBuf {
+        self.path.join(name::snapshot(&self.prefix, seq))
+    }
+
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.path.join(name::lock(&self.prefix))
+    }
+
+    pub(crate) async fn list(&self) -> Result<Listing> {
+        let mut listing = Listing::default();
+        for entry in self.io.read_dir(&self.path).await.map_err(Error::io)? {
+            let Some(text) = entry
+                .name
+                .to_str()
+                .filter(|_| entry.kind == EntryKind::File)
+            else {
+                continue;
+            };
+            match FileName::parse(text, &self.prefix) {
+                Some(FileName::Segment(number)) => listing.segments.push(number),
+                Some(FileName::Snapshot(seq)) => listing.snapshots.push(seq),
+                Some(FileName::Temporary) => listing.temporaries.push(self.path.join(text)),
+                None => {}
+            }
+        }
+        // Backends list in any order, and what follows must not depend on it.
+        listing.segments.sort_unstable();
+        listing.snapshots.sort_unstable();
+        listing.temporaries.sort_unstable();
+        Ok(listing)
+    }
+
+    pub(crate) async fn sync(&self) -> Result<()> {
+        self.io.sync_dir(&self.path).await.map_err(Error::io)
+    }
+
+    /// Makes the directory's own name durable, and the names of all directories above it.
+    ///
+    /// Whoever created them may not have done so. A directory that this process may not read is
+    /// passed over: it is not ours, and was there before us.
+    pub(crate) async fn sync_ancestors(&self) -> Result<()> {
+        for ancestor in self.path.ancestors().skip(1) {
+            match self.io.sync_dir(ancestor).await {
+                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
+                result => result.map_err(Error::io)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins a file that will be published at `path`.
+    pub(crate) async fn draft(&self, path: PathBuf) -> Result<Draft<'_, I>> {
+        let mut temporary = path.clone().into_os_string();
+        temporary.push(".tmp");
+        let temporary = PathBuf::from(temporary);
+        let opened = match self.io.open(&temporary, OpenOptions::CreateNew).await {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                // Left behind by an earlier attempt, which nobody goes on with.
+                self.io.remove_file(&temporary).await.map_err(Error::io)?;
+                self.io.open(&temporary, OpenOptions::CreateNew).await
+            }
+            opened => opened,
+        };
+        let file = Arc::new(opened.map_err(Error::io)?);
+        Ok(Draft {
+            directory: self,
+            file,
+            temporary,
+            path,
+        })
+    }
+}
+
+/// A file under its temporary name.
+pub(crate) struct Draft<'a, I: Io> {
+    directory: &'a Directory<I>,
+    file: Arc<I::File>,
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl<I: Io> Draft<'_, I> {
+    pub(crate) fn file(&self) -> &Arc<I::File> {
+        &self.file
+    }
+
+    /// Where it will be published.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) async fn write(&self, offset: u64, bytes: Bytes) -> Result<()> {
+        self.file.write_at(offset, bytes).await.map_err(Error::io)
+    }
+
+    /// Sync, rename, sync the directory: after a crash the name stands for all of it, or is not
+    /// there.
+    pub(crate) async fn publish(self) -> Result<Arc<I::File>> {
+        self.file.sync_all().await.map_err(Error::io)?;
+        self.directory
+            .io
+            .rename(&self.temporary, &self.path)
+            .await
+            .map_err(Error::io)?;
+        self.directory.sync().await?;
+        Ok(self.file)
+    }
+
+    /// Gives the file up. A name that cannot be removed is removed by the next open.
+    pub(crate) async fn abandon(self) {
+        let _ = self.directory.io.remove_file(&self.temporary).await;
+    }
+}

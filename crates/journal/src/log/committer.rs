@@ -1,0 +1,305 @@
+//! The committer: takes rounds from the queue, writes and syncs them, and has them answered.
+//!
+//! It is started by the append that finds the queue idle and ends when the queue is empty, so an
+//! idle log has no task, and an appender that is never polled again holds up nobody.
+//!
+//! Invariants:
+//! - Nothing is answered `Ok` before the sync that covers it has returned `Ok`.
+//! - A failed write or sync is the last one: nothing is retried.
+//! - Nothing of a new segment is acknowledged before its predecessor is sealed.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use quipu_io::Io;
+
+use super::core::{Command, Core, Machine, lock};
+use super::queue::{Phase, Round, Work};
+use super::segment::{Failure, SegmentWriter};
+use super::waiting::Answer;
+use crate::format::aligned;
+use crate::format::frame::HEADER_BYTES;
+use crate::{Error, Result, Seq};
+
+/// How often the queue is looked at without seeing it grow before a round is closed, or the
+/// committer ends. A look lets everybody else run who can; a bound by a clock would not hold in
+/// simulated time.
+const LOOKS: u32 = 64;
+
+/// Whether the committer waits a little for more work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// On a thread of the backend: gathers rounds, and looks again before it ends.
+    Lingering,
+    /// Inside an appender's call: does what is there, and ends.
+    Brief,
+}
+
+/// Runs until the queue is empty.
+pub(crate) async fn run<I: Io, M: Machine<I>>(core: Arc<Core<I, M>>, manner: Manner) {
+    let Some(writer) = lock(&core.writer).take() else {
+        return;
+    };
+    let mut committer = Committer {
+        core,
+        writer: Some(writer),
+        expected: 0,
+    };
+    while let Some(work) = committer.next(manner).await {
+        committer.handle(work).await;
+    }
+}
+
+struct Committer<I: Io, M: Machine<I>> {
+    core: Arc<Core<I, M>>,
+    /// Gone once the committer has ended, in whatever way.
+    writer: Option<SegmentWriter<I>>,
+    /// How many edits the next round will have if all whom the last one answered append again.
+    expected: u64,
+}
+
+impl<I: Io, M: Machine<I>> Committer<I, M> {
+    /// What to do next; `None` once there is nothing, and the committer has ended.
+    ///
+    /// Closing a round too early makes appenders settle into two halves, each of which waits for the
+    /// other's sync. So a round is closed when as many edits are there as were answered last plus
+    /// those that were queued already, or when nobody has come for a while.
+    async fn next(&mut self, manner: Manner) -> Option<Work<M::Ticket, Command>> {
+        let mut seen = 0;
+        let mut looks = 0;
+        loop {
+            {
+                let mut queue = self.core.queue();
+                self.writer.as_ref()?;
+                let edits = queue.edits();
+                let patient = manner == Manner::Lingering && looks < LOOKS;
+                let complete = queue.is_round_complete() || edits >= self.expected.max(1);
+                if !queue.is_empty() && (complete || !patient) {
+                    return queue.pop();
+                }
+                if queue.is_empty() && !patient {
+                    *lock(&self.core.writer) = self.writer.take();
+                    queue.running = false;
+                    return None;
+                }
+                looks = if edits > seen { 0 } else { looks + 1 };
+                seen = edits;
+            }
+            LetOthersRun(false).await;
+        }
+    }
+
+    async fn handle(&mut self, work: Work<M::Ticket, Command>) {
+        match work {
+            Work::Frame(round) => self.commit(round).await,
+            Work::Command(Command::Sync(answer)) => {
+                let result = self.sync().await;
+                self.answer(answer, result);
+            }
+            Work::Command(Command::Rotate(answer)) => {
+                let result = self.rotate().await;
+                self.answer(answer, result);
+            }
+            Work::Command(Command::Close) => {
+                let result = self.close().await.map_err(Failure::into_error);
+                if let Err(error) = &result {
+                    self.poison(error.clone());
+                }
+                self.core.end(result);
+                self.core.queue().running = false;
+                self.writer = None;
+            }
+        }
+    }
+
+    async fn commit(&mut self, round: Round<M::Ticket>) {
+        let Round {
+            frame,
+            edits,
+            tickets,
+            sync,
+        } = round;
+        let before = self.core.queue().written;
+        match self.write(frame, edits, sync).await {
+            Ok(bytes) => {
+                {
+                    // Counted before anybody is woken: whoever is answered now may append again.
+                    let queue = self.core.queue();
+                    self.expected = u64::from(edits) + queue.edits();
+                }
+                match self.core.machine.commit(before.next(), tickets) {
+                    Ok(()) => M::after_round(&self.core, bytes),
+                    Err(error) => self.poison(error),
+                }
+            }
+            Err(Failure::Refused(error)) => {
+                let refusal = error.not_committed();
+                for (ticket, _) in tickets {
+                    self.core.machine.reject(ticket, refusal.clone());
+                }
+            }
+            Err(Failure::Fatal(error)) => {
+                // Poisoned before anybody is answered, so that nobody can append in between.
+                let behind = self.stop(&error);
+                let source = Arc::new(error);
+                let mut seq = before;
+                for (ticket, edits) in tickets {
+                    let doubt = Error::InDoubt {
+                        seq: seq.next(),
+                        source: source.clone(),
+                    };
+                    seq = seq.plus(u64::from(edits));
+                    self.core.machine.reject(ticket, doubt);
+                }
+                self.reject(behind, &source);
+            }
+        }
+    }
+
+    /// Writes one frame, and syncs it if asked to. Gives the bytes that the log grew by.
+    async fn write(
+        &mut self,
+        frame: bytes::BytesMut,
+        edits: u32,
+        sync: bool,
+    ) -> Result<u64, Failure> {
+        let bytes = (HEADER_BYTES as u64) + aligned((frame.len() - HEADER_BYTES) as u64);
+        let full = self.writer()?.end() + bytes > self.core.options.segment_bytes;
+        if full && !self.writer()?.is_empty() {
+            self.rotate().await?;
+        }
+        let watermark = self.core.queue().synced;
+        let writer = self.writer()?;
+        writer.reserve(bytes).await?;
+        let buffer = writer.write(frame, edits, watermark).await?;
+        let last = writer.last();
+        if sync {
+            writer.sync().await?;
+        }
+        let mut queue = self.core.queue();
+        queue.recycle(buffer);
+        queue.written = last;
+        if sync {
+            queue.synced = last;
+        }
+        Ok(bytes)
+    }
+
+    async fn sync(&mut self) -> Result<Seq, Failure> {
+        let (written, synced) = {
+            let queue = self.core.queue();
+            (queue.written, queue.synced)
+        };
+        if synced < written {
+            self.writer()?.sync().await?;
+            self.core.queue().synced = written;
+        }
+        Ok(written)
+    }
+
+    /// Sync, publish the next segment, seal this one: in this order, for the seal says that the next
+    /// one is there, and its header that this one is whole.
+    async fn rotate(&mut self) -> Result<Seq, Failure> {
+        let last = self.sync().await?;
+        let core = self.core.clone();
+        let next = self.writer()?.rotate(&core.options).await?;
+        tracing::debug!(segment = next.number(), first = %last.next(), "segment published");
+        lock(&core.files).segments.push(next.span());
+        self.writer = Some(next);
+        Ok(last)
+    }
+
+    /// Two syncs: one for both would let the seal survive without what it vouches for.
+    async fn close(&mut self) -> Result<(), Failure> {
+        self.sync().await?;
+        self.writer()?.seal(None).await
+    }
+
+    fn writer(&mut self) -> Result<&mut SegmentWriter<I>, Failure> {
+        self.writer.as_mut().ok_or(Failure::Refused(Error::Closed))
+    }
+
+    fn answer<T>(&mut self, answer: Answer<T>, result: Result<T, Failure>) {
+        let result = match result {
+            Ok(value) => Ok(value),
+            Err(Failure::Refused(error)) => Err(error.not_committed()),
+            Err(Failure::Fatal(error)) => {
+                self.poison(error.clone());
+                Err(Error::Poisoned {
+                    source: Arc::new(error),
+                })
+            }
+        };
+        // Nobody may be waiting any more.
+        let _ = answer.send(result);
+    }
+
+    fn poison(&mut self, error: Error) {
+        let behind = self.stop(&error);
+        self.reject(behind, &Arc::new(error));
+    }
+
+    /// Ends the committer: nothing is taken any more. Gives what was queued.
+    fn stop(&mut self, error: &Error) -> Vec<Work<M::Ticket, Command>> {
+        tracing::error!(%error, "the journal is stopped");
+        self.writer = None;
+        let mut queue = self.core.queue();
+        queue.phase = Phase::Poisoned(Error::Poisoned {
+            source: Arc::new(error.clone()),
+        });
+        queue.running = false;
+        std::iter::from_fn(|| queue.pop()).collect()
+    }
+
+    fn reject(&self, work: Vec<Work<M::Ticket, Command>>, source: &Arc<Error>) {
+        let refusal = Error::NotCommitted {
+            source: source.clone(),
+        };
+        for work in work {
+            match work {
+                Work::Frame(round) => {
+                    for (ticket, _) in round.tickets {
+                        self.core.machine.reject(ticket, refusal.clone());
+                    }
+                }
+                Work::Command(Command::Sync(answer) | Command::Rotate(answer)) => {
+                    let _ = answer.send(Err(refusal.clone()));
+                }
+                Work::Command(Command::Close) => {
+                    self.core.end(Err(Error::Poisoned {
+                        source: source.clone(),
+                    }));
+                }
+            }
+        }
+    }
+}
+
+impl<I: Io, M: Machine<I>> Drop for Committer<I, M> {
+    /// Torn down in the middle of its work, by a panic or with the backend: nobody is left waiting.
+    fn drop(&mut self) {
+        if self.writer.is_some() {
+            let source = std::io::Error::other("the committer was torn down");
+            self.poison(Error::Io {
+                source: Arc::new(source),
+            });
+        }
+    }
+}
+
+/// Pending once: whoever else can run does so first.
+struct LetOthersRun(bool);
+
+impl Future for LetOthersRun {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.0, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

@@ -1,0 +1,62 @@
+//! Reads the header and the seal of every segment.
+
+use std::path::Path;
+
+use quipu_io::{File, Io, OpenOptions};
+
+use super::chain::Segment;
+use crate::directory::{Directory, Listing};
+use crate::format::frame::usize_of;
+use crate::format::header::{SEAL_OFFSET, SegmentHeader};
+use crate::format::seal::{SEAL_BYTES, Seal, SealBlock};
+use crate::format::{HeaderError, VERSION};
+use crate::{Error, Result};
+
+/// The segments of a listing, in its order.
+pub(crate) async fn read<I: Io>(
+    directory: &Directory<I>,
+    listing: &Listing,
+) -> Result<Vec<Segment>> {
+    let mut segments = Vec::with_capacity(listing.segments.len());
+    for &number in &listing.segments {
+        let path = directory.segment(number);
+        let file = directory
+            .io
+            .open(&path, OpenOptions::ReadOnly)
+            .await
+            .map_err(Error::io)?;
+        let both = usize_of(SEAL_OFFSET) + SEAL_BYTES;
+        let bytes = file.read_at(0, both).await.map_err(Error::io)?;
+        let header = SegmentHeader::decode(&bytes, &directory.prefix)
+            .map_err(|error| header_error(&path, error))?;
+        if header.number != number {
+            let reason = format!("its header says that it is segment {}", header.number);
+            return Err(Error::corrupt(&path, 0, reason));
+        }
+        let block = bytes.get(usize_of(SEAL_OFFSET)..).unwrap_or_default();
+        let seal = match Seal::decode(block, number, header.generation) {
+            SealBlock::None => None,
+            SealBlock::Seal(seal) => Some(seal),
+            SealBlock::Damaged => {
+                return Err(Error::corrupt(&path, SEAL_OFFSET, "its seal is damaged"));
+            }
+        };
+        segments.push(Segment { header, seal });
+    }
+    Ok(segments)
+}
+
+/// What a header that was not accepted means to the caller.
+pub(crate) fn header_error(path: &Path, error: HeaderError) -> Error {
+    let path = path.to_owned();
+    match error {
+        HeaderError::Magic => Error::NotAJournal { path },
+        HeaderError::Version(found) => Error::UnsupportedVersion {
+            path,
+            found,
+            supported: VERSION,
+        },
+        HeaderError::Codec(found) => Error::UnsupportedCodec { path, found },
+        HeaderError::Damaged(reason) => Error::corrupt(&path, 0, reason),
+    }
+}
