@@ -172,6 +172,15 @@ pub enum Error {
         reason: Cow<'static, str>,
     },
 
+    /// The edit is not among those that are there and proven.
+    #[display("edit {seq} is not there: the journal holds proven edits from {first} on")]
+    NotRetained {
+        /// The edit that was asked for, or that was to come next.
+        seq: Seq,
+        /// The first edit that is retained.
+        first: Seq,
+    },
+
     /// An option or a file name prefix that cannot work.
     #[display("invalid option: {reason}")]
     Invalid {

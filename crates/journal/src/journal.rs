@@ -14,8 +14,8 @@ use crate::format::frame::EDIT_HEADER_BYTES;
 use crate::log::core::{Core, lock};
 use crate::log::waiting::Waiting;
 use crate::options::{LogOptions, Options};
+use crate::reader;
 use crate::recovery::{Recovered, Recovery};
-use crate::snapshot::SnapshotReader;
 use crate::snapshots::{self, Keeper};
 use crate::state::{Applied, State, Ticket};
 use crate::{Error, Replayable, Result, Seq};
@@ -275,22 +275,13 @@ async fn open<S: Replayable, I: Io>(
 async fn load_snapshot<S: Replayable, I: Io>(recovery: &mut Recovery<I>) -> Result<State<S>> {
     let mut newest_error = None;
     for seq in recovery.snapshots().to_vec().into_iter().rev() {
-        let mut state = State::<S>::initial();
-        let loaded = async {
-            let mut reader = SnapshotReader::open(recovery.directory(), seq).await?;
-            while let Some((offset, part)) = reader.next().await? {
-                state.load(&part, seq, reader.path(), offset)?;
-            }
-            Ok::<_, Error>(reader.loaded())
-        };
-        match loaded.await {
-            Ok(loaded) => {
-                state.applied = seq;
+        match reader::load_snapshot::<S, I>(recovery.directory(), seq).await {
+            Ok((state, loaded)) => {
                 recovery.report_mut().snapshot = Some(loaded);
                 return Ok(state);
             }
             // Damage falls back to the one before; what this program cannot take does not.
-            Err(error) if error.is_corrupt() || matches!(error, Error::Io { .. }) => {
+            Err(error) if reader::is_damage(&error) => {
                 let path = recovery.directory().snapshot(seq);
                 recovery
                     .report_mut()
