@@ -28,6 +28,8 @@
 
 mod backend;
 mod error;
+#[cfg(feature = "sim")]
+pub mod sim;
 
 pub use backend::{DirEntry, EntryKind, File, Io, OpenOptions, Runtime};
 pub use bytes::{Bytes, BytesMut};
