@@ -6,6 +6,27 @@ use std::path::{Path, PathBuf};
 /// The operation and the path of a failed call.
 ///
 /// Backends return it inside a [`std::io::Error`] of the same kind:
+///
+/// ```
+/// use std::path::Path;
+///
+/// use quipu_io::{DiskIo, Io, IoError, OpenOptions};
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let dir = tempfile::tempdir()?;
+/// # let dir = dir.path();
+/// let io = DiskIo::new()?;
+/// let path = dir.join("missing");
+/// let opened = futures::executor::block_on(io.open(&path, OpenOptions::ReadOnly));
+/// let error = opened.err().expect("nobody has created it");
+/// assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+///
+/// let detail = IoError::of(&error).expect("every backend says what it tried");
+/// assert_eq!(detail.operation(), "open");
+/// assert_eq!(detail.path(), path);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, derive_more::Display, derive_more::Error)]
 #[display("{operation} {}: {source}", path.display())]
 pub struct IoError {
@@ -38,7 +59,7 @@ impl IoError {
         self.operation
     }
 
-    /// What it was tried on.
+    /// What it was tried on: of two paths the first, and for a file the path it was opened by.
     pub fn path(&self) -> &Path {
         &self.path
     }

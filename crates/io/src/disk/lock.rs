@@ -1,0 +1,26 @@
+//! An exclusive lock: `flock` on an open file of its own.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// An exclusive lock on a file. Dropping it releases it.
+#[derive(Debug)]
+pub struct DiskLock {
+    /// Closing the file ends the lock, so the kernel does that for a process that dies, too.
+    _file: fs::File,
+}
+
+impl DiskLock {
+    /// May block, but not until the lock is free.
+    pub(super) fn take(path: &Path) -> io::Result<DiskLock> {
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        file.try_lock()?;
+        Ok(DiskLock { _file: file })
+    }
+}
