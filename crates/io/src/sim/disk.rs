@@ -275,6 +275,9 @@ impl Disk {
     ) -> io::Result<()> {
         let size = self.size(id, tape);
         let end = end_of(offset, len)?;
+        if len == 0 {
+            return Ok(());
+        }
         self.reserve(id, end)?;
         if end > size {
             let stamp = self.stamp();
