@@ -1,5 +1,6 @@
 //! Invariants: `SimIo` keeps every rule of the traits; a run is a function of its options; every
 //! fault that is asked for strikes.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::io::ErrorKind;
 use std::path::Path;

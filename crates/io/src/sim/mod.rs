@@ -342,7 +342,7 @@ impl Sim {
         self.world.state().tape.clone()
     }
 
-    /// A hash over every decision and every operation so far, with the bytes it moved. Two runs
+    /// A hash over every decision and every operation so far, with the bytes it wrote. Two runs
     /// that did the same have the same.
     pub fn trace_hash(&self) -> u64 {
         let state = self.world.state();
