@@ -34,6 +34,7 @@ mod subjects {
     pub(crate) mod okaywal;
     #[cfg(feature = "peers")]
     pub(crate) mod raft_engine;
+    pub(crate) mod quipu;
     pub(crate) mod raw;
 }
 
