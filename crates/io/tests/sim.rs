@@ -280,6 +280,21 @@ mod determinism {
         assert_eq!(run(1), run(1));
     }
 
+    /// What must not repeat does not repeat after a crash either.
+    #[test]
+    fn every_lifetime_has_its_own_random_numbers() {
+        let first = Sim::new(SimOptions::default());
+        let drawn = first.io().random();
+        let image = first.crash();
+        let next = || {
+            Sim::boot(image.clone(), SimOptions::default())
+                .io()
+                .random()
+        };
+        assert_ne!(drawn, next());
+        assert_eq!(next(), next());
+    }
+
     #[test]
     fn the_digits_replay_the_run() {
         let sim = Sim::new(SimOptions::seeded(5));
@@ -388,18 +403,22 @@ mod crashes {
     /// Operations that are cut off by the end of the world do not complete after it.
     #[test]
     fn a_crash_completes_no_sync() {
-        let sim = Sim::new(SimOptions::default());
+        let sim = Sim::new(SimOptions {
+            crash_at: Some(1),
+            ..SimOptions::default()
+        });
         let io = sim.io();
-        let task = io.clone();
-        sim.block_on(async {
+        let program = async {
             let file = create(&io, "a").await.unwrap();
-            io.spawn(async move { file.sync_data().await.unwrap() });
-            task.sleep(Duration::from_micros(50)).await;
-        })
-        .unwrap();
-        let points = sim.crash_points();
-        drop(sim);
-        assert_eq!(points, 0);
+            io.sync_dir(path("")).await.unwrap();
+            let marked = async { io.mark("while the sync is under way") };
+            futures::future::join(file.sync_data(), marked).await
+        };
+        let stopped = sim.block_on(program).map(drop);
+        assert_eq!(stopped, Err(Stopped::Crashed { point: 1 }));
+        let all_lost = Tape::replay([u32::MAX; 9]);
+        let mut image = sim.crash().crashed(Profile::Posix, all_lost);
+        assert!(image.read("a").is_err());
     }
 }
 
