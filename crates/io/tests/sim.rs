@@ -422,6 +422,77 @@ mod crashes {
     }
 }
 
+/// Random programs over random crashes, many lifetimes each.
+mod lifetimes {
+    use super::*;
+    use quipu_io::sim::Random;
+
+    const NAMES: [&str; 6] = ["a", "b", "d/a", "d/b", "e/a", "e/b"];
+
+    async fn step(io: &SimIo, random: &mut Random) -> std::io::Result<()> {
+        let mut name = || path(NAMES[random.below(6) as usize]);
+        let (first, second) = (name(), name());
+        match random.below(10) {
+            0 => return io.rename(first, second).await,
+            1 => return io.remove_file(first).await,
+            2 => return io.hard_link(first, second).await,
+            3 => return io.sync_dir(first.parent().unwrap()).await,
+            4 => return io.rename(path("d"), path("e")).await,
+            5 => return io.create_dir_all(path("d")).await,
+            _ => {}
+        }
+        let file = io.open(first, OpenOptions::Create).await?;
+        let offset = u64::from(random.below(3000));
+        match random.below(5) {
+            0 => file.set_len(offset).await,
+            1 => file.allocate(offset, 700).await,
+            2 => file.sync_data().await,
+            _ => {
+                let len = random.below(2000) as usize;
+                file.write_at(offset, vec![b'x'; len].into()).await
+            }
+        }
+    }
+
+    fn contents(image: &mut DiskImage) -> Vec<Option<Bytes>> {
+        NAMES.iter().map(|name| image.read(name).ok()).collect()
+    }
+
+    /// What was seen after a crash stays, whatever a crash right after it does.
+    #[test]
+    fn what_was_seen_stays() {
+        for seed in 0..200 {
+            let mut random = Random::new(seed, 0);
+            let mut image = DiskImage::empty(512);
+            for life in 0..8 {
+                let profiles = [Profile::KillOnly, Profile::Ext4Ordered, Profile::Posix];
+                let profile = profiles[random.below(3) as usize];
+                let sim = Sim::boot(
+                    image,
+                    SimOptions {
+                        profile,
+                        ..SimOptions::seeded(seed + 1000 * life)
+                    },
+                );
+                let io = sim.io();
+                sim.block_on(async {
+                    for _ in 0..20 {
+                        // Many of these cannot work: the names are drawn blindly.
+                        let _ = step(&io, &mut random).await;
+                    }
+                })
+                .unwrap();
+                image = sim.crash();
+                let mut seen = image.clone().crashed(Profile::Posix, Tape::seeded(seed));
+                let contents_seen = contents(&mut seen);
+                let mut again = seen.crashed(Profile::Posix, Tape::seeded(seed + 1));
+                assert_eq!(contents(&mut again), contents_seen, "seed {seed}");
+                assert!(again.tape().digits().is_empty(), "seed {seed}");
+            }
+        }
+    }
+}
+
 mod faults {
     use super::*;
 
