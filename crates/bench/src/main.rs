@@ -32,9 +32,9 @@ mod workload;
 mod subjects {
     #[cfg(feature = "peers")]
     pub(crate) mod okaywal;
+    pub(crate) mod quipu;
     #[cfg(feature = "peers")]
     pub(crate) mod raft_engine;
-    pub(crate) mod quipu;
     pub(crate) mod raw;
 }
 

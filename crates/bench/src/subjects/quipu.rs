@@ -28,7 +28,10 @@ pub(crate) const SUBJECT: Subject = Subject {
     name: "quipu",
     append_durable: Ok(append_durable),
     append_os: Ok(append_os),
-    replay: Ok(Replay { prepare: prepare_replay, replay }),
+    replay: Ok(Replay {
+        prepare: prepare_replay,
+        replay,
+    }),
     snapshot_stall: Ok(SnapshotStall {
         prepare: prepare_state,
         alone: |dir, load| append_beside(dir, load, false),
@@ -121,7 +124,9 @@ async fn append_all(
     let mut latencies = Vec::with_capacity(usize::try_from(indices.end - indices.start)?);
     for index in indices {
         let begun = Instant::now();
-        journal.append(Edit::Record(records.get(index).to_vec())).await?;
+        journal
+            .append(Edit::Record(records.get(index).to_vec()))
+            .await?;
         latencies.push(begun.elapsed());
     }
     Ok(latencies)
@@ -194,7 +199,9 @@ fn append_beside(dir: &Path, load: Load, snapshotting: bool) -> Result<Measureme
         let latencies = block_on(append_all(journal.clone(), &records, indices));
         let elapsed = start.elapsed();
         done.store(true, Ordering::Relaxed);
-        snapshots.join().unwrap_or_else(|_| Err("the snapshots panicked".into()))?;
+        snapshots
+            .join()
+            .unwrap_or_else(|_| Err("the snapshots panicked".into()))?;
         Ok(Measurement::new(load.appends, elapsed).with_latencies(latencies?))
     })
 }
