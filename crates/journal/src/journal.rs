@@ -100,11 +100,11 @@ impl<S: Replayable, I: Io> Journal<S, I> {
     /// - `InDoubt`: the write or the sync failed; the next open decides.
     /// - `Poisoned`, `Closed`, `Overloaded`, `TooLarge`, `Encode`: refused at once.
     pub fn append(&self, edit: S::Edit) -> Append<S> {
-        let (answer, waiting) = Waiting::new();
+        let (answer, waiting) = Waiting::patient(&self.core.patience);
         let mut payload = Vec::with_capacity(128);
         let queued = put_edit(&mut payload, &edit, &self.core.options).and_then(|()| {
             self.core
-                .append(&payload, 1, Ticket::One(edit, answer), true)
+                .append(&[&payload], 1, Ticket::One(edit, answer), true)
         });
         Append(match queued {
             Ok(()) => waiting,
@@ -118,7 +118,7 @@ impl<S: Replayable, I: Io> Journal<S, I> {
     /// decided as a whole is one edit. Errors as for [`append`](Journal::append).
     pub fn append_batch(&self, edits: impl IntoIterator<Item = S::Edit>) -> AppendBatch<S> {
         let edits: Vec<S::Edit> = edits.into_iter().collect();
-        let (answer, waiting) = Waiting::new();
+        let (answer, waiting) = Waiting::patient(&self.core.patience);
         if edits.is_empty() {
             // Without a receiver's drop in between, this cannot fail.
             let _ = answer.send(Ok((Seq::ZERO, Vec::new())));
@@ -134,7 +134,7 @@ impl<S: Replayable, I: Io> Journal<S, I> {
                 limit: self.core.options.max_frame_bytes as u64,
             })?;
             self.core
-                .append(&payload, count, Ticket::Batch(edits, answer), true)
+                .append(&[&payload], count, Ticket::Batch(edits, answer), true)
         });
         AppendBatch(match queued {
             Ok(()) => waiting,

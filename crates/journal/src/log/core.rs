@@ -19,7 +19,7 @@ use quipu_io::Io;
 
 use super::queue::{Phase, Queue};
 use super::segment::{SegmentSpan, SegmentWriter};
-use super::waiting::{Answer, Waiting};
+use super::waiting::{Answer, Patience, Waiting};
 use super::{Positions, committer};
 use crate::directory::Directory;
 use crate::options::LogOptions;
@@ -65,6 +65,7 @@ pub(crate) struct Core<I: Io, M: Machine<I>> {
     /// Held while snapshots are written and files removed: one at a time.
     pub(crate) maintenance: futures::lock::Mutex<()>,
     closing: Mutex<Closing<I>>,
+    pub(crate) patience: Arc<Patience>,
 }
 
 /// The files that are there, in ascending order.
@@ -94,7 +95,9 @@ impl<I: Io, M: Machine<I>> Core<I, M> {
     pub(crate) fn new(opened: Opened<I>, options: LogOptions, machine: M) -> Arc<Core<I, M>> {
         let last = opened.writer.last();
         let queue = Queue::new(last, options.max_frame_bytes, options.max_queue_bytes);
+        let patience = Arc::new(Patience::new(opened.directory.io.busy_polls()));
         Arc::new(Core {
+            patience,
             directory: opened.directory,
             options,
             machine,
@@ -115,22 +118,15 @@ impl<I: Io, M: Machine<I>> Core<I, M> {
         })
     }
 
-    /// Queues one append. With `in_place`, an idle log writes it before this returns, if the
-    /// backend's write does not wait.
+    /// Queues one append. Without `sync`, an idle log writes it before this returns, if the backend's
+    /// write does not wait.
     pub(crate) fn append(
         self: &Arc<Self>,
-        payload: &[u8],
+        payload: &[&[u8]],
         edits: u32,
         ticket: M::Ticket,
         sync: bool,
     ) -> Result<()> {
-        let limit = self.options.max_frame_bytes;
-        if payload.len() > limit {
-            return Err(Error::TooLarge {
-                bytes: payload.len() as u64,
-                limit: limit as u64,
-            });
-        }
         let mut queue = self.queue();
         queue.push(payload, edits, ticket, sync)?;
         self.wake(queue, !sync);

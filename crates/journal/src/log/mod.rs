@@ -27,7 +27,7 @@ pub use crate::options::LogOptions;
 use self::core::{Command, Core, Machine, lock};
 use self::waiting::{Answer, Waiting};
 use crate::directory::Directory;
-use crate::format::frame::{self, EDIT_HEADER_BYTES};
+use crate::format::frame::EDIT_HEADER_BYTES;
 use crate::recovery::scan::Frame;
 use crate::recovery::{Recovered, Recovery};
 use crate::snapshot::{self, SnapshotReader};
@@ -137,12 +137,15 @@ impl<I: Io> Log<I> {
             let (bytes, limit) = (payload.len() as u64, limit as u64);
             return LogAppend(Waiting::refused(Error::TooLarge { bytes, limit }));
         }
-        let mut edit = bytes::BytesMut::with_capacity(EDIT_HEADER_BYTES + payload.len());
-        frame::put_edit(&mut edit, payload);
-        let (answer, waiting) = Waiting::new();
+        let Ok(len) = u32::try_from(payload.len()) else {
+            let (bytes, limit) = (payload.len() as u64, u64::from(u32::MAX));
+            return LogAppend(Waiting::refused(Error::TooLarge { bytes, limit }));
+        };
+        let (answer, waiting) = Waiting::patient(&self.core.patience);
+        let sync = durability == Durability::Disk;
         match self
             .core
-            .append(&edit, 1, answer, durability == Durability::Disk)
+            .append(&[&len.to_le_bytes(), payload], 1, answer, sync)
         {
             Ok(()) => LogAppend(waiting),
             Err(error) => LogAppend(Waiting::refused(error)),
