@@ -155,7 +155,8 @@ fn many_accounts_come_back_from_a_snapshot_in_parts() {
 
 // The program.
 
-/// A program of this package, which `cargo test` builds beside this test.
+/// A program of this package. `cargo test -p quipu-examples` builds all of them beside this test, and
+/// `--test ledger` alone builds none: it would run what an earlier command has left there.
 fn program(name: &str) -> Command {
     let test = std::env::current_exe().unwrap();
     let built = test.ancestors().nth(2).unwrap().join("examples").join(name);
