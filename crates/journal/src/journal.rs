@@ -11,7 +11,7 @@ use crate::append::{Append, AppendBatch};
 use crate::codec;
 use crate::directory::Directory;
 use crate::format::frame::EDIT_HEADER_BYTES;
-use crate::log::core::{Core, lock};
+use crate::log::core::{Core, Handle, lock};
 use crate::log::waiting::Waiting;
 use crate::options::{LogOptions, Options};
 use crate::reader;
@@ -25,7 +25,7 @@ use crate::{Error, Replayable, Result, Seq};
 /// Any number of tasks may append and read at once, under any executor. See the
 /// [front page](crate) for an example and for what is guaranteed.
 pub struct Journal<S: Replayable, I: Io = DiskIo> {
-    core: Arc<Core<I, Applied<S>>>,
+    core: Arc<Handle<I, Applied<S>>>,
 }
 
 /// How far a journal has come, and what it keeps.
@@ -61,8 +61,8 @@ impl<S: Replayable, I: Io> Journal<S, I> {
     ///
     /// # Errors
     ///
-    /// Nothing on disk has changed when this fails before the last step, which can only fail with
-    /// `Io` or `NoSpace`.
+    /// Nothing of the journal has changed when this fails before the last step, which can only fail
+    /// with `Io` or `NoSpace`; the directory and an empty lock file may have been created.
     ///
     /// - `Locked` while it is open elsewhere.
     /// - `Corrupt`, `NotAJournal`: damage that no crash explains. `UnsupportedVersion`,
@@ -155,7 +155,7 @@ impl<S: Replayable, I: Io> Journal<S, I> {
     /// end even if the future is dropped. A failure leaves the log as it was.
     pub fn snapshot(&self) -> impl Future<Output = Result<Seq>> + Send + 'static {
         let (answer, waiting) = Waiting::new();
-        let core = self.core.clone();
+        let core = Arc::clone(&self.core.0);
         self.core.directory.io.spawn(async move {
             // Nobody may be waiting any more.
             let _ = answer.send(snapshots::take(&core).await);
@@ -268,7 +268,9 @@ async fn open<S: Replayable, I: Io>(
     };
     let core = Core::new(opened, options.log, Applied::new(state, keeper));
     snapshots::after_round(&core, 0);
-    Ok(Journal { core })
+    Ok(Journal {
+        core: Arc::new(Handle(core)),
+    })
 }
 
 /// The state of the newest sound snapshot; the initial one if the log goes back to the first edit.

@@ -2,8 +2,7 @@
 //! on disk; open again, and replay has rebuilt the state.
 //!
 //! ```
-//! use quipu_io::DiskIo;
-//! use quipu_journal::{Journal, Options, Replayable};
+//! use quipu_journal::{DiskIo, Journal, Options, Replayable};
 //! use serde::{Deserialize, Serialize};
 //! use std::collections::BTreeMap;
 //!
@@ -151,6 +150,9 @@ pub use append::{Append, AppendBatch};
 pub use error::{Error, Result};
 pub use inspect::{Dump, Frame, Item, Segment, Snapshot, Verified, dump, prefixes, verify};
 pub use journal::{Journal, Status};
+/// The real backend, so that a program that needs nothing else of `quipu-io` need not name it.
+pub use quipu_io::DiskIo;
+
 pub use options::{LogOptions, Options, Retention};
 pub use reader::Reader;
 pub use recovery::{Discarded, Left, LoadedSnapshot, Recovered};

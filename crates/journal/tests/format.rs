@@ -4,6 +4,8 @@
 //! whose random numbers are fixed, print its files, and compare with the document. On a difference
 //! the test prints what the document has to say.
 
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
 use std::fmt::Write;
 
 use quipu_io::sim::{Latency, Sim, SimOptions};

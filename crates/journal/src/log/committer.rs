@@ -73,6 +73,7 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
             {
                 let mut queue = self.core.queue();
                 self.writer.as_ref()?;
+                queue.busy = false;
                 let edits = queue.edits();
                 let patient = manner == Manner::Lingering && looks < LOOKS;
                 let complete = queue.is_round_complete() || edits >= self.expected.max(1);
@@ -107,9 +108,12 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
                 if let Err(error) = &result {
                     self.poison(error.clone());
                 }
-                self.core.end(result);
-                self.core.queue().running = false;
                 self.writer = None;
+                {
+                    let mut queue = self.core.queue();
+                    (queue.running, queue.busy) = (false, false);
+                }
+                self.core.end(result);
             }
         }
     }
@@ -125,8 +129,10 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
         match self.write(frame, edits, sync).await {
             Ok(bytes) => {
                 {
-                    // Counted before anybody is woken: whoever is answered now may append again.
-                    let queue = self.core.queue();
+                    // Counted before anybody is woken: whoever is answered now may append again. And
+                    // whoever drops the last handle then finds nothing under way.
+                    let mut queue = self.core.queue();
+                    queue.busy = false;
                     self.expected = u64::from(edits) + queue.edits();
                 }
                 match self.core.machine.commit(before.next(), tickets) {
@@ -250,7 +256,9 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
             source: Arc::new(error.clone()),
         });
         queue.running = false;
-        std::iter::from_fn(|| queue.pop()).collect()
+        let behind = std::iter::from_fn(|| queue.pop()).collect();
+        queue.busy = false;
+        behind
     }
 
     fn reject(&self, work: Vec<Work<M::Ticket, Command>>, source: &Arc<Error>) {

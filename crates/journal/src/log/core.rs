@@ -11,6 +11,7 @@
 //! - At most one committer is at work, and one is whenever the queue is not empty.
 //! - The lock is held until the committer and maintenance have ended.
 
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
@@ -213,6 +214,28 @@ impl<I: Io, M: Machine<I>> Core<I, M> {
         waiting
     }
 
+    /// The last handle is gone. If nothing is under way, nobody can begin anything any more, and the
+    /// lock is released at once; otherwise it is when the last task that touches the disk ends.
+    fn abandon(&self) {
+        let Some(_maintenance) = self.maintenance.try_lock() else {
+            return;
+        };
+        let mut queue = self.queue();
+        if queue.busy || !queue.is_empty() {
+            return;
+        }
+        if let Phase::Open = queue.phase {
+            queue.phase = Phase::Closed;
+        }
+        drop(queue);
+        let mut closing = lock(&self.closing);
+        if !closing.begun {
+            let released = closing.lock.take();
+            drop(closing);
+            drop(released);
+        }
+    }
+
     /// Releases the lock and answers everybody who waits for that.
     pub(crate) fn end(&self, result: Result<()>) {
         let mut closing = lock(&self.closing);
@@ -248,6 +271,23 @@ impl<I: Io, M: Machine<I>> Core<I, M> {
     /// The first failure, or `Closed`, if nothing may be written any more.
     pub(crate) fn check_open(&self) -> Result<()> {
         self.queue().check_open()
+    }
+}
+
+/// What all clones of a handle share; the log is abandoned when the last of them is dropped.
+pub(crate) struct Handle<I: Io, M: Machine<I>>(pub(crate) Arc<Core<I, M>>);
+
+impl<I: Io, M: Machine<I>> Deref for Handle<I, M> {
+    type Target = Arc<Core<I, M>>;
+
+    fn deref(&self) -> &Arc<Core<I, M>> {
+        &self.0
+    }
+}
+
+impl<I: Io, M: Machine<I>> Drop for Handle<I, M> {
+    fn drop(&mut self) {
+        self.0.abandon();
     }
 }
 

@@ -24,7 +24,7 @@ use quipu_io::{DiskIo, Io};
 pub use self::reader::{Entry, Reader};
 pub use crate::options::LogOptions;
 
-use self::core::{Command, Core, Machine, lock};
+use self::core::{Command, Core, Handle, Machine, lock};
 use self::waiting::{Answer, Waiting};
 use crate::directory::Directory;
 use crate::format::frame::EDIT_HEADER_BYTES;
@@ -81,7 +81,7 @@ pub struct Positions {
 /// # }
 /// ```
 pub struct Log<I: Io = DiskIo> {
-    core: Arc<Core<I, Acknowledge>>,
+    core: Arc<Handle<I, Acknowledge>>,
 }
 
 /// A [`Log`] that is being opened: what it holds can be read, and nothing was written yet.
@@ -169,7 +169,7 @@ impl<I: Io> Log<I> {
     /// segment to remove.
     pub fn truncate_front(&self, seq: Seq) -> impl Future<Output = Result<()>> + Send + 'static {
         let (answer, waiting) = Waiting::new();
-        let core = self.core.clone();
+        let core = Arc::clone(&self.core.0);
         self.core.directory.io.spawn(async move {
             // Nobody may be waiting any more.
             let _ = answer.send(truncate(&core, seq).await);
@@ -233,7 +233,7 @@ impl<I: Io> Opening<I> {
         let opened = self.recovery.finish(&self.options).await?;
         tracing::info!(recovered = %opened.report, "log opened");
         Ok(Log {
-            core: Core::new(opened, self.options, Acknowledge),
+            core: Arc::new(Handle(Core::new(opened, self.options, Acknowledge))),
         })
     }
 }

@@ -48,6 +48,8 @@ pub(crate) struct Queue<T, C> {
     pub(crate) phase: Phase,
     /// Whether a committer is at work, so that an append need not start one.
     pub(crate) running: bool,
+    /// Whether the committer is in the middle of something that touches the disk.
+    pub(crate) busy: bool,
     pub(crate) written: Seq,
     pub(crate) synced: Seq,
     /// A buffer to be used again.
@@ -67,6 +69,7 @@ impl<T, C> Queue<T, C> {
             edits: 0,
             phase: Phase::Open,
             running: false,
+            busy: false,
             written: last,
             synced: last,
             spare: None,
@@ -127,6 +130,7 @@ impl<T, C> Queue<T, C> {
     /// Takes what is to be done next.
     pub(crate) fn pop(&mut self) -> Option<Work<T, C>> {
         let work = self.work.pop_front();
+        self.busy = work.is_some();
         if let Some(Work::Frame(round)) = &work {
             self.bytes -= round.frame.len() - HEADER_BYTES;
             self.edits -= u64::from(round.edits);
