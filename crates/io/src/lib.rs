@@ -54,6 +54,8 @@ mod backend;
 pub mod conformance;
 mod disk;
 mod error;
+#[cfg(feature = "sim")]
+pub mod sim;
 
 pub use backend::{DirEntry, EntryKind, File, Io, OpenOptions, Runtime};
 pub use bytes::{Bytes, BytesMut};

@@ -1,0 +1,440 @@
+//! What a file holds: runs of sectors, each with its versions.
+//!
+//! Invariants:
+//! - A sector without a run reads as zeros, and so does what lies beyond a version's bytes: zeros
+//!   are never stored.
+//! - The sectors of a run have the same history of writes but separate fates. A run is split when
+//!   a write or a choice touches a part of it.
+//! - No version holds a byte beyond the largest size that the file may have.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+
+use super::chain::{Chain, Stamp};
+
+#[derive(Clone, Debug)]
+pub(super) struct Content {
+    /// Bytes in a sector.
+    sector: u64,
+    /// By first sector. Runs do not overlap.
+    runs: BTreeMap<u64, Run>,
+    /// Truncations that a crash may still undo, in order.
+    cuts: Vec<Cut>,
+    /// All sectors below are certain.
+    dirty_from: u64,
+    /// Sectors that give a read error until they are written.
+    unreadable: BTreeSet<u64>,
+    /// Whether a failed sync has dropped versions that the program still sees.
+    has_dropped: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Run {
+    sectors: u64,
+    chain: Chain<Bytes>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    stamp: Stamp,
+    size: u64,
+}
+
+impl Content {
+    pub(super) fn new(sector: u64) -> Content {
+        Content {
+            sector,
+            runs: BTreeMap::new(),
+            cuts: Vec::new(),
+            dirty_from: u64::MAX,
+            unreadable: BTreeSet::new(),
+            has_dropped: false,
+        }
+    }
+
+    /// The newest bytes of the range, which lies inside the file and is settled.
+    pub(super) fn read(&self, range: Range<u64>) -> Bytes {
+        if let Some(bytes) = self.read_from_one_run(&range) {
+            return bytes;
+        }
+        let mut out = BytesMut::zeroed((range.end - range.start) as usize);
+        for (start, run) in self.runs_in(self.sectors(&range)) {
+            let run_start = start * self.sector;
+            let value = &run.chain.newest().value;
+            let from = range.start.max(run_start);
+            let until = range.end.min(run_start + value.len() as u64);
+            if from < until {
+                let source = &value[(from - run_start) as usize..(until - run_start) as usize];
+                let at = (from - range.start) as usize;
+                out[at..at + source.len()].copy_from_slice(source);
+            }
+        }
+        out.freeze()
+    }
+
+    fn read_from_one_run(&self, range: &Range<u64>) -> Option<Bytes> {
+        let (start, run) = self.runs.range(..=range.start / self.sector).next_back()?;
+        let from = range.start.checked_sub(start * self.sector)?;
+        let until = range.end - start * self.sector;
+        let value = &run.chain.newest().value;
+        (until <= value.len() as u64).then(|| value.slice(from as usize..until as usize))
+    }
+
+    /// Writes at `offset`. The sectors that this covers only in part are settled.
+    pub(super) fn write(&mut self, stamp: Stamp, offset: u64, data: Bytes) {
+        let end = offset + data.len() as u64;
+        let mut first = offset / self.sector;
+        let mut from = 0;
+        let lead = offset % self.sector;
+        if lead != 0 {
+            let len = (self.sector - lead).min(data.len() as u64) as usize;
+            self.patch(stamp, first, lead as usize, &data[..len]);
+            first += 1;
+            from = len;
+        }
+        let mut rest = data.slice(from..);
+        let tail = (end % self.sector) as usize;
+        if tail != 0 && tail <= rest.len() && self.newest(end / self.sector).len() > tail {
+            self.patch(stamp, end / self.sector, 0, &rest[rest.len() - tail..]);
+            rest.truncate(rest.len() - tail);
+        }
+        if !rest.is_empty() {
+            let sectors = (rest.len() as u64).div_ceil(self.sector);
+            self.put(stamp, first, sectors, rest);
+        }
+        if !self.unreadable.is_empty() {
+            let written = self.sectors(&(offset..end));
+            self.unreadable.retain(|sector| !written.contains(sector));
+        }
+    }
+
+    /// Replaces some bytes of one sector.
+    fn patch(&mut self, stamp: Stamp, sector: u64, at: usize, bytes: &[u8]) {
+        let old = self.newest(sector);
+        let mut new = BytesMut::zeroed(old.len().max(at + bytes.len()));
+        new[..old.len()].copy_from_slice(&old);
+        new[at..at + bytes.len()].copy_from_slice(bytes);
+        self.put(stamp, sector, 1, new.freeze());
+    }
+
+    /// Gives whole sectors a new version.
+    fn put(&mut self, stamp: Stamp, first: u64, sectors: u64, data: Bytes) {
+        let end = first + sectors;
+        self.dirty_from = self.dirty_from.min(first);
+        self.split(first);
+        self.split(end);
+        let mut at = first;
+        while at < end {
+            let next = self.runs.range_mut(at..end).next();
+            let gap_end = next.as_ref().map_or(end, |(start, _)| **start);
+            let skip = (at - first) * self.sector;
+            if let (true, Some((_, run))) = (gap_end == at, next) {
+                let value = part(&data, skip, run.sectors * self.sector);
+                run.chain.push(stamp, value);
+                at += run.sectors;
+            } else {
+                let value = part(&data, skip, (gap_end - at) * self.sector);
+                let run = Run {
+                    sectors: gap_end - at,
+                    chain: Chain::born(Bytes::new(), stamp, value),
+                };
+                self.runs.insert(at, run);
+                at = gap_end;
+            }
+        }
+    }
+
+    /// Cuts the file to `size`. The sector that holds the cut is settled.
+    pub(super) fn truncate(&mut self, stamp: Stamp, size: u64) {
+        let kept = (size % self.sector) as usize;
+        let boundary = size / self.sector;
+        let old = self.newest(boundary);
+        if kept != 0 && old.len() > kept {
+            self.put(stamp, boundary, 1, old.slice(..kept));
+        }
+        let beyond = size.div_ceil(self.sector);
+        self.split(beyond);
+        for (_, run) in self.runs.range_mut(beyond..) {
+            run.chain.push(stamp, Bytes::new());
+            self.dirty_from = self.dirty_from.min(beyond);
+        }
+        self.cuts.push(Cut { stamp, size });
+    }
+
+    /// Makes everything certain that was issued in this lifetime up to `until`.
+    pub(super) fn sync(&mut self, boot: Stamp, until: Stamp) {
+        self.cuts.retain(|cut| cut.stamp > until);
+        let mut dirty_from = u64::MAX;
+        let mut zeros = Vec::new();
+        for (start, run) in self.runs.range_mut(self.dirty_from..) {
+            if let Some(stamp) = run.chain.covered(boot, until) {
+                run.chain.raise(stamp);
+            }
+            if !run.chain.is_certain() {
+                dirty_from = dirty_from.min(*start);
+            } else if run.chain.newest().value.is_empty() {
+                zeros.push(*start);
+            }
+        }
+        for start in zeros {
+            self.runs.remove(&start);
+        }
+        self.dirty_from = dirty_from;
+    }
+
+    /// Decides what is in every sector of the range that nobody has looked at since the crash.
+    ///
+    /// `choose` is asked for one of so many possibilities, the newest first; versions that cannot
+    /// be told apart are one possibility.
+    pub(super) fn settle(
+        &mut self,
+        range: Range<u64>,
+        boot: Stamp,
+        choose: &mut dyn FnMut(u32) -> u32,
+    ) {
+        for start in self.unsettled(self.sectors(&range), boot) {
+            self.split(start);
+            self.split(start + 1);
+            if let Some(run) = self.runs.get_mut(&start) {
+                let possible = distinct(&run.chain);
+                let chosen = choose(possible.len() as u32) as usize;
+                run.chain.settle(possible[chosen]);
+                if run.chain.newest().value.is_empty() {
+                    self.runs.remove(&start);
+                }
+            }
+        }
+    }
+
+    /// Whether all that the range holds is known.
+    pub(super) fn is_settled(&self, range: &Range<u64>, boot: Stamp) -> bool {
+        self.runs_in(self.sectors(range))
+            .all(|(_, run)| run.chain.is_settled(boot))
+    }
+
+    fn unsettled(&self, sectors: Range<u64>, boot: Stamp) -> Vec<u64> {
+        self.runs_in(sectors.clone())
+            .filter(|(_, run)| !run.chain.is_settled(boot))
+            .flat_map(|(start, run)| sectors.start.max(start)..sectors.end.min(start + run.sectors))
+            .collect()
+    }
+
+    /// Applies what the crash left of the size: `size` of stamp `kept`, and nothing newer.
+    pub(super) fn settle_size(&mut self, size: u64, kept: Stamp, boot: Stamp) {
+        for cut in std::mem::take(&mut self.cuts) {
+            let beyond = cut.size.div_ceil(self.sector);
+            self.split(beyond);
+            if cut.stamp <= kept {
+                self.mask(cut.size, cut.stamp);
+                for (_, run) in self.runs.range_mut(beyond..) {
+                    run.chain.raise(cut.stamp);
+                }
+            } else if cut.stamp <= boot {
+                for (_, run) in self.runs.range_mut(beyond..) {
+                    run.chain.retain(|v| v.stamp < cut.stamp || v.stamp > boot);
+                }
+            } else {
+                self.cuts.push(cut);
+            }
+        }
+        let beyond = size.div_ceil(self.sector);
+        self.split(beyond);
+        self.runs.split_off(&beyond);
+        self.mask(size, Stamp::MAX);
+    }
+
+    /// Forgets what versions before `stamp` hold beyond `size` in the sector where it ends.
+    fn mask(&mut self, size: u64, stamp: Stamp) {
+        let kept = (size % self.sector) as usize;
+        let boundary = size / self.sector;
+        if kept == 0 {
+            return;
+        }
+        self.split(boundary);
+        self.split(boundary + 1);
+        if let Some(run) = self.runs.get_mut(&boundary) {
+            for version in run.chain.versions_mut() {
+                if version.stamp < stamp {
+                    version.value.truncate(kept);
+                }
+            }
+        }
+    }
+
+    /// A failed sync of everything until `until` forgets the dirty sectors for which `forget` says
+    /// so: the disk keeps one of the older versions, and the program goes on seeing the new one
+    /// until it is evicted.
+    pub(super) fn forget_dirty(
+        &mut self,
+        boot: Stamp,
+        until: Stamp,
+        forget: &mut dyn FnMut() -> bool,
+        choose: &mut dyn FnMut(u32) -> u32,
+    ) {
+        let dirty: Vec<u64> = self
+            .runs
+            .range(self.dirty_from..)
+            .filter(|(_, run)| {
+                run.chain
+                    .covered(boot, until)
+                    .is_some_and(|s| s > run.floor())
+            })
+            .flat_map(|(start, run)| *start..*start + run.sectors)
+            .collect();
+        for sector in dirty {
+            if !forget() {
+                continue;
+            }
+            self.has_dropped = true;
+            self.split(sector);
+            self.split(sector + 1);
+            if let Some(run) = self.runs.get_mut(&sector) {
+                run.forget(until, choose);
+            }
+        }
+    }
+
+    /// Drops from the page cache what failed syncs have left there.
+    pub(super) fn evict(&mut self) {
+        self.has_dropped = false;
+        for run in self.runs.values_mut() {
+            run.chain.retain(|version| !version.dropped);
+        }
+    }
+
+    /// A write to a page makes all of it dirty again, also what a failed sync had dropped.
+    pub(super) fn redirty(&mut self, stamp: Stamp, page: Range<u64>) {
+        if !self.has_dropped {
+            return;
+        }
+        let sectors = self.sectors(&page);
+        self.split(sectors.start);
+        self.split(sectors.end);
+        for (start, run) in self.runs.range_mut(sectors) {
+            if run.chain.newest().dropped {
+                let value = run.chain.newest().value.clone();
+                run.chain.retain(|version| !version.dropped);
+                run.chain.push(stamp, value);
+                self.dirty_from = self.dirty_from.min(*start);
+            }
+        }
+    }
+
+    /// Makes the sector at `offset` give read errors until it is written.
+    pub(super) fn make_unreadable(&mut self, offset: u64) {
+        self.unreadable.insert(offset / self.sector);
+    }
+
+    pub(super) fn is_readable(&self, range: &Range<u64>) -> bool {
+        self.unreadable.is_empty() || self.unreadable.range(self.sectors(range)).next().is_none()
+    }
+
+    /// Replaces all that the file holds and held before.
+    pub(super) fn replace(&mut self, stamp: Stamp, data: Bytes) {
+        *self = Content::new(self.sector);
+        if !data.is_empty() {
+            let sectors = (data.len() as u64).div_ceil(self.sector);
+            let chain = Chain::settled(stamp, data);
+            self.runs.insert(0, Run { sectors, chain });
+        }
+    }
+
+    /// The sectors that the range of bytes touches.
+    fn sectors(&self, range: &Range<u64>) -> Range<u64> {
+        range.start / self.sector..range.end.div_ceil(self.sector)
+    }
+
+    fn runs_in(&self, sectors: Range<u64>) -> impl Iterator<Item = (u64, &Run)> {
+        let before = self.runs.range(..sectors.start).next_back();
+        let reaches_in = before.filter(|(start, run)| *start + run.sectors > sectors.start);
+        reaches_in
+            .into_iter()
+            .chain(self.runs.range(sectors))
+            .map(|(start, run)| (*start, run))
+    }
+
+    fn newest(&self, sector: u64) -> Bytes {
+        let Some((start, run)) = self.runs.range(..=sector).next_back() else {
+            return Bytes::new();
+        };
+        part(
+            &run.chain.newest().value,
+            (sector - start) * self.sector,
+            self.sector,
+        )
+    }
+
+    /// Makes `sector` the first of its run.
+    fn split(&mut self, sector: u64) {
+        let Some((start, run)) = self.runs.range_mut(..sector).next_back() else {
+            return;
+        };
+        let first = sector - start;
+        if first >= run.sectors {
+            return;
+        }
+        let left = first * self.sector;
+        let right = Run {
+            sectors: run.sectors - first,
+            chain: run.chain.map(|value| part(value, left, u64::MAX)),
+        };
+        run.chain = run.chain.map(|value| part(value, 0, left));
+        run.sectors = first;
+        self.runs.insert(sector, right);
+    }
+}
+
+impl Run {
+    fn floor(&self) -> Stamp {
+        self.chain.versions()[0].stamp
+    }
+
+    fn forget(&mut self, until: Stamp, choose: &mut dyn FnMut(u32) -> u32) {
+        let covered = self
+            .chain
+            .versions()
+            .iter()
+            .rposition(|v| v.stamp <= until && !v.dropped);
+        let Some(newest) = covered.filter(|index| *index > 0) else {
+            return;
+        };
+        // The oldest first here: it is what a disk that has seen none of the writes holds.
+        let kept = choose(newest as u32) as usize;
+        let kept = self.chain.versions()[kept].stamp;
+        let forgotten = self.chain.versions()[newest].stamp;
+        self.chain
+            .retain(|v| v.stamp == kept || v.stamp >= forgotten);
+        self.chain.versions_mut()[1].dropped = true;
+    }
+}
+
+/// `len` bytes from `from` on, as far as they are stored: what is missing is zeros.
+fn part(bytes: &Bytes, from: u64, len: u64) -> Bytes {
+    let stored = bytes.len() as u64;
+    let from = from.min(stored);
+    let until = from.saturating_add(len).min(stored);
+    bytes.slice(from as usize..until as usize)
+}
+
+/// The versions of a sector that a reader can tell apart, the newest first.
+fn distinct(chain: &Chain<Bytes>) -> Vec<usize> {
+    let versions = chain.versions();
+    let mut found: Vec<usize> = Vec::with_capacity(versions.len());
+    for index in (0..versions.len()).rev() {
+        let value = &versions[index].value;
+        let known = |seen: &usize| reads_same(&versions[*seen].value, value);
+        if !versions[index].dropped && !found.iter().any(known) {
+            found.push(index);
+        }
+    }
+    found
+}
+
+fn reads_same(left: &[u8], right: &[u8]) -> bool {
+    let common = left.len().min(right.len());
+    left[..common] == right[..common]
+        && left[common..].iter().all(|byte| *byte == 0)
+        && right[common..].iter().all(|byte| *byte == 0)
+}

@@ -1,0 +1,626 @@
+//! Invariants: `SimIo` keeps every rule of the traits; a run is a function of its options; every
+//! fault that is asked for strikes.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::FutureExt;
+use quipu_io::sim::{
+    CrashKind, DiskImage, FailedSync, Fault, FaultRates, Forget, Latency, Operation, Profile,
+    Schedule, Sim, SimIo, SimOptions, Stopped, Tape,
+};
+use quipu_io::{Bytes, File, Io, OpenOptions, Runtime, conformance};
+
+fn path(path: &str) -> &Path {
+    Path::new(path)
+}
+
+async fn create(io: &SimIo, name: &str) -> std::io::Result<quipu_io::sim::SimFile> {
+    io.open(path(name), OpenOptions::Create).await
+}
+
+fn bytes(bytes: &'static str) -> Bytes {
+    Bytes::from_static(bytes.as_bytes())
+}
+
+/// Several tasks that write, sync and sleep.
+async fn workload(io: SimIo) -> std::io::Result<()> {
+    io.create_dir_all(path("dir")).await?;
+    for task in 0..4 {
+        let worker = io.clone();
+        io.spawn(async move {
+            let file = create(&worker, &format!("dir/{task}")).await.unwrap();
+            for offset in [0, 600, 1200] {
+                let data = worker.random().to_le_bytes().to_vec();
+                // Faults may strike.
+                let _ = file.write_at(offset, data.into()).await;
+                let _ = file.sync_data().await;
+                worker.sleep(Duration::from_micros(task * 50)).await;
+            }
+        });
+    }
+    io.sync_dir(path("dir")).await
+}
+
+mod conforms {
+    use super::*;
+
+    fn check(options: SimOptions) {
+        let sim = Sim::new(options);
+        let io = sim.io();
+        sim.run(conformance::check(&io, path("dir")))
+            .unwrap_or_else(|e| panic!("{e}"));
+    }
+
+    #[test]
+    fn in_order() {
+        let prepare = |options: &mut SimOptions, schedule, latency| {
+            options.schedule = schedule;
+            options.latency = latency;
+        };
+        for schedule in [Schedule::Fifo, Schedule::Lifo] {
+            for latency in [Latency::None, Latency::Fixed] {
+                let mut options = SimOptions::default();
+                prepare(&mut options, schedule, latency);
+                check(options);
+            }
+        }
+    }
+
+    #[test]
+    fn in_random_order() {
+        for seed in 0..5 {
+            check(SimOptions::seeded(seed));
+        }
+    }
+
+    #[test]
+    fn with_large_sectors() {
+        check(SimOptions {
+            sector_size: 4096,
+            ..SimOptions::default()
+        });
+    }
+
+    /// The suite is not only for new disks: what a crash has left counts as much.
+    #[test]
+    fn after_a_crash() {
+        let sim = Sim::new(SimOptions::seeded(1));
+        let io = sim.io();
+        sim.run(conformance::check(&io, path("dir"))).unwrap();
+        let sim = Sim::boot(sim.crash(), SimOptions::seeded(2));
+        let io = sim.io();
+        sim.run(conformance::check(&io, path("again"))).unwrap();
+    }
+}
+
+mod executor {
+    use super::*;
+
+    fn order(schedule: Schedule, tape: Tape) -> Vec<u32> {
+        let sim = Sim::new(SimOptions {
+            schedule,
+            tape,
+            ..SimOptions::default()
+        });
+        let order = Arc::new(Mutex::new(Vec::new()));
+        for task in 0..4 {
+            let order = Arc::clone(&order);
+            sim.io()
+                .spawn(async move { order.lock().unwrap().push(task) });
+        }
+        sim.run_until_idle().unwrap();
+        let order = order.lock().unwrap();
+        order.clone()
+    }
+
+    #[test]
+    fn order_is_the_policy() {
+        assert_eq!(order(Schedule::Fifo, Tape::zeros()), [0, 1, 2, 3]);
+        assert_eq!(order(Schedule::Lifo, Tape::zeros()), [3, 2, 1, 0]);
+        assert_eq!(order(Schedule::Chosen, Tape::zeros()), [0, 1, 2, 3]);
+        assert_eq!(
+            order(Schedule::Chosen, Tape::replay([2, 0, 1])),
+            [2, 0, 3, 1]
+        );
+    }
+
+    /// A tape that is counted up visits every order.
+    #[test]
+    fn all_orders_can_be_visited() {
+        let mut orders = std::collections::BTreeSet::new();
+        let sim = |tape| {
+            Sim::new(SimOptions {
+                tape,
+                schedule: Schedule::Chosen,
+                ..SimOptions::default()
+            })
+        };
+        let mut next = Some(Tape::zeros());
+        while let Some(tape) = next {
+            let digits = tape.clone();
+            orders.insert(order(Schedule::Chosen, tape));
+            let again = sim(digits);
+            for _ in 0..4 {
+                again.io().spawn(async {});
+            }
+            again.run_until_idle().unwrap();
+            next = again.tape().successor();
+        }
+        assert_eq!(orders.len(), 24);
+    }
+
+    #[test]
+    fn time_jumps_to_the_next_timer() {
+        let sim = Sim::new(SimOptions::default());
+        let io = sim.io();
+        let hour = Duration::from_secs(3600);
+        let elapsed = sim.block_on(async {
+            let start = io.wall_clock();
+            futures::future::join(io.sleep(hour), io.sleep(hour * 2)).await;
+            assert_eq!(io.wall_clock().duration_since(start).unwrap(), hour * 2);
+            io.now()
+        });
+        assert_eq!(elapsed, Ok(hour * 2));
+    }
+
+    #[test]
+    fn a_dropped_sleep_holds_nobody_up() {
+        let sim = Sim::new(SimOptions::default());
+        let io = sim.io();
+        sim.run(async {
+            let mut long = std::pin::pin!(io.sleep(Duration::from_secs(3600)));
+            assert!((&mut long).now_or_never().is_none());
+        })
+        .unwrap();
+        // The pinned future lived as long as the block, which is over.
+        sim.run_until_idle().unwrap();
+        assert_eq!(io.now(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_deadlock_is_reported_with_what_waits() {
+        let sim = Sim::new(SimOptions::default());
+        let io = sim.io();
+        let stuck = async {
+            let task = io.clone();
+            io.spawn(async move {
+                create(&task, "a").await.unwrap();
+                std::future::pending().await
+            });
+            io.create_dir_all(path("dir")).await.unwrap();
+            std::future::pending::<()>().await;
+        };
+        let Err(Stopped::Deadlock { waiting }) = sim.block_on(stuck) else {
+            panic!("no deadlock");
+        };
+        assert_eq!(waiting[0], "the main future, after create_dir_all");
+        assert!(waiting[1].starts_with("task 1 spawned at "), "{waiting:?}");
+        assert!(waiting[1].contains("sim.rs:"), "{waiting:?}");
+        assert!(waiting[1].ends_with(", after open"), "{waiting:?}");
+        assert_eq!(waiting.len(), 2);
+    }
+
+    #[test]
+    fn a_live_lock_is_reported() {
+        let sim = Sim::new(SimOptions {
+            step_limit: 1000,
+            ..SimOptions::default()
+        });
+        let io = sim.io();
+        let endless = async {
+            loop {
+                io.sleep(Duration::from_secs(1)).await;
+            }
+        };
+        let stopped: Result<(), _> = sim.block_on(endless);
+        assert!(matches!(
+            stopped,
+            Err(Stopped::StepLimit { steps: 1000, .. })
+        ));
+    }
+
+    /// A crash drops all tasks with what they own, also those that wait and those that never ran.
+    #[test]
+    fn a_crash_drops_the_tasks() {
+        let sim = Sim::new(SimOptions::default());
+        let owned = Arc::new(());
+        for _ in 0..2 {
+            let (io, owned) = (sim.io(), Arc::clone(&owned));
+            sim.io().spawn(async move {
+                io.sleep(Duration::from_secs(1)).await;
+                drop(owned);
+            });
+        }
+        sim.block_on(async {}).unwrap();
+        let never_ran = Arc::clone(&owned);
+        sim.io().spawn(async move { drop(never_ran) });
+        assert_eq!(Arc::strong_count(&owned), 4);
+        sim.crash();
+        assert_eq!(Arc::strong_count(&owned), 1);
+    }
+}
+
+mod determinism {
+    use super::*;
+
+    fn hash(options: SimOptions) -> u64 {
+        let sim = Sim::new(options);
+        sim.faults().set_rates(FaultRates {
+            sync: 1000,
+            write: 1000,
+            ..FaultRates::default()
+        });
+        // Faults may strike.
+        let _ = sim.run(workload(sim.io())).unwrap();
+        sim.trace_hash()
+    }
+
+    #[test]
+    fn a_seed_fixes_the_run() {
+        let hashes = [1, 2, 3].map(|seed| hash(SimOptions::seeded(seed)));
+        assert_eq!(hashes, [1, 2, 3].map(|seed| hash(SimOptions::seeded(seed))));
+        assert!(hashes[0] != hashes[1] && hashes[1] != hashes[2]);
+    }
+
+    #[test]
+    fn the_schedule_alone_makes_a_difference() {
+        let run = |seed| {
+            hash(SimOptions {
+                seed: 7,
+                latency: Latency::Fixed,
+                shuffle_listings: false,
+                ..SimOptions::seeded(seed)
+            })
+        };
+        assert_ne!(run(1), run(2));
+        assert_eq!(run(1), run(1));
+    }
+
+    #[test]
+    fn the_digits_replay_the_run() {
+        let sim = Sim::new(SimOptions::seeded(5));
+        sim.run(workload(sim.io())).unwrap().unwrap();
+        let digits: Vec<u32> = sim.tape().digits().iter().map(|d| d.value).collect();
+        let replayed = Sim::new(SimOptions {
+            tape: Tape::replay(digits),
+            ..SimOptions::seeded(5)
+        });
+        replayed.run(workload(replayed.io())).unwrap().unwrap();
+        assert_eq!(sim.trace_hash(), replayed.trace_hash());
+    }
+}
+
+mod crashes {
+    use super::*;
+
+    #[test]
+    fn points_come_before_each_sync_and_at_each_mark() {
+        let sim = Sim::new(SimOptions::default());
+        let points = Arc::new(Mutex::new(Vec::new()));
+        let collected = Arc::clone(&points);
+        sim.on_crash_point(move |point| collected.lock().unwrap().push(point));
+        let io = sim.io();
+        sim.block_on(async {
+            let file = create(&io, "a").await?;
+            file.write_at(0, bytes("x")).await?;
+            file.sync_data().await?;
+            io.sync_dir(path("")).await?;
+            io.mark("done");
+            std::io::Result::Ok(())
+        })
+        .unwrap()
+        .unwrap();
+        let mut points = points.lock().unwrap();
+        let kinds: Vec<CrashKind> = points.iter().map(|point| point.kind.clone()).collect();
+        let expected = [
+            CrashKind::BeforeSync("a".into()),
+            CrashKind::BeforeSync("".into()),
+            CrashKind::Mark("done".into()),
+        ];
+        assert_eq!(kinds, expected);
+        assert_eq!(sim.crash_points(), 3);
+        // Nothing of a sync is certain at its point, and all of it afterwards.
+        let mut worst = points.drain(..).map(|point| {
+            let all_lost = Tape::replay([u32::MAX; 9]);
+            let mut image = point.image.crashed(Profile::Posix, all_lost);
+            image.read("a").ok()
+        });
+        assert_eq!(worst.next(), Some(None));
+        assert_eq!(worst.next(), Some(None));
+        assert_eq!(worst.next(), Some(Some(bytes("x"))));
+    }
+
+    #[test]
+    fn the_machine_can_stop_at_a_point() {
+        let sim = Sim::new(SimOptions {
+            crash_at: Some(1),
+            ..SimOptions::default()
+        });
+        let io = sim.io();
+        let program = async {
+            let file = create(&io, "a").await.unwrap();
+            file.sync_data().await.unwrap();
+            io.sync_dir(path("")).await.unwrap();
+            unreachable!("the second sync never completes");
+        };
+        let stopped: Result<(), _> = sim.block_on(program);
+        assert_eq!(stopped, Err(Stopped::Crashed { point: 1 }));
+        let lost = Tape::replay([1]);
+        let mut image = sim.crash().crashed(Profile::Posix, lost);
+        assert!(image.read("a").is_err());
+    }
+
+    #[test]
+    fn locks_end_with_the_world() {
+        let sim = Sim::new(SimOptions::default());
+        let io = sim.io();
+        let lock = sim.block_on(io.lock(path("lock"))).unwrap().unwrap();
+        let error = sim.block_on(io.lock(path("lock"))).unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        let next = Sim::boot(sim.crash(), SimOptions::default());
+        let io = next.io();
+        assert!(next.block_on(io.lock(path("lock"))).unwrap().is_ok());
+        drop(lock);
+    }
+
+    /// A sync whose future is dropped still completes.
+    #[test]
+    fn a_dropped_sync_completes() {
+        let sim = Sim::new(SimOptions::default());
+        let io = sim.io();
+        sim.block_on(async {
+            let file = create(&io, "a").await.unwrap();
+            io.sync_dir(path("")).await.unwrap();
+            file.write_at(0, bytes("x")).await.unwrap();
+            assert!(file.sync_data().now_or_never().is_none());
+        })
+        .unwrap();
+        assert_eq!(sim.faults().count(Fault::DroppedOperation), 1);
+        let all_lost = Tape::replay([u32::MAX; 9]);
+        let mut image = sim.crash().crashed(Profile::Posix, all_lost);
+        assert_eq!(image.read("a").unwrap(), "x");
+    }
+
+    /// Operations that are cut off by the end of the world do not complete after it.
+    #[test]
+    fn a_crash_completes_no_sync() {
+        let sim = Sim::new(SimOptions::default());
+        let io = sim.io();
+        let task = io.clone();
+        sim.block_on(async {
+            let file = create(&io, "a").await.unwrap();
+            io.spawn(async move { file.sync_data().await.unwrap() });
+            task.sleep(Duration::from_micros(50)).await;
+        })
+        .unwrap();
+        let points = sim.crash_points();
+        drop(sim);
+        assert_eq!(points, 0);
+    }
+}
+
+mod faults {
+    use super::*;
+
+    /// A durable file `a` of four sectors of the byte `1`.
+    fn sim() -> Sim {
+        let mut image = DiskImage::empty(512);
+        image.write("a", vec![b'1'; 2048]).unwrap();
+        Sim::boot(image, SimOptions::default())
+    }
+
+    async fn open(io: &SimIo) -> quipu_io::sim::SimFile {
+        io.open(path("a"), OpenOptions::ReadWrite).await.unwrap()
+    }
+
+    #[test]
+    fn the_nth_operation_fails_without_effect() {
+        let sim = sim();
+        sim.faults()
+            .fail_nth(Operation::WriteAt, 2, ErrorKind::Other);
+        let io = sim.io();
+        sim.block_on(async {
+            let file = open(&io).await;
+            file.write_at(0, bytes("2")).await.unwrap();
+            let error = file.write_at(0, bytes("3")).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Other);
+            assert_eq!(file.read_at(0, 1).await.unwrap(), "2");
+            file.write_at(0, bytes("4")).await.unwrap();
+        })
+        .unwrap();
+        assert_eq!(sim.faults().count(Fault::Error(Operation::WriteAt)), 1);
+    }
+
+    /// What a failed sync forgot is not saved by the next one, although that says `Ok`.
+    #[test]
+    fn a_failed_sync_forgets_for_ever() {
+        for evict in [false, true] {
+            let sim = sim();
+            let how = FailedSync {
+                forget: Forget::Everything,
+                evict,
+                ..FailedSync::default()
+            };
+            sim.faults().fail_nth_sync(1, how);
+            let io = sim.io();
+            sim.block_on(async {
+                let file = open(&io).await;
+                file.write_at(0, bytes("2")).await.unwrap();
+                assert!(file.sync_data().await.is_err());
+                let seen = if evict { "1" } else { "2" };
+                assert_eq!(file.read_at(0, 1).await.unwrap(), seen);
+                file.sync_data().await.unwrap();
+            })
+            .unwrap();
+            let faults = sim.faults();
+            assert_eq!(faults.count(Fault::FailedSync), 1);
+            assert_eq!(faults.count(Fault::ForgottenSectors), 1);
+            assert_eq!(faults.count(Fault::EvictedSectors), u64::from(evict));
+            let mut image = sim.crash().crashed(Profile::Posix, Tape::zeros());
+            assert_eq!(image.read("a").unwrap()[0], b'1');
+        }
+    }
+
+    /// A write to the page of what was forgotten makes it dirty again, and the next sync saves it.
+    #[test]
+    fn a_later_write_saves_what_was_forgotten() {
+        let sim = sim();
+        let how = FailedSync {
+            forget: Forget::Everything,
+            ..FailedSync::default()
+        };
+        sim.faults().fail_nth_sync(1, how);
+        let io = sim.io();
+        sim.block_on(async {
+            let file = open(&io).await;
+            file.write_at(0, bytes("2")).await.unwrap();
+            assert!(file.sync_data().await.is_err());
+            file.write_at(1024, bytes("3")).await.unwrap();
+            file.sync_data().await.unwrap();
+        })
+        .unwrap();
+        let worst = Tape::replay([u32::MAX; 9]);
+        let mut image = sim.crash().crashed(Profile::Posix, worst);
+        let content = image.read("a").unwrap();
+        assert_eq!((content[0], content[1024]), (b'2', b'3'));
+    }
+
+    #[test]
+    fn a_sync_can_fail_silently_and_can_lie() {
+        for lie in [false, true] {
+            let sim = sim();
+            let silent = FailedSync {
+                told: false,
+                ..FailedSync::default()
+            };
+            match lie {
+                true => sim.faults().lie_about_syncs(true),
+                false => sim.faults().fail_nth_sync(1, silent),
+            }
+            let io = sim.io();
+            sim.block_on(async {
+                let file = open(&io).await;
+                file.write_at(0, bytes("2")).await.unwrap();
+                file.sync_data().await.unwrap();
+            })
+            .unwrap();
+            let fault = match lie {
+                true => Fault::LyingSync,
+                false => Fault::SilentlyFailedSync,
+            };
+            assert_eq!(sim.faults().count(fault), 1);
+            let worst = Tape::replay([u32::MAX; 9]);
+            let mut image = sim.crash().crashed(Profile::Posix, worst);
+            assert_eq!(image.read("a").unwrap()[0], b'1');
+        }
+    }
+
+    /// On a full disk nothing grows; what was allocated can be written; room again is room again.
+    #[test]
+    fn a_full_disk() {
+        let sim = Sim::new(SimOptions::default());
+        let io = sim.io();
+        sim.faults().full_after(1000);
+        sim.block_on(async {
+            let file = create(&io, "a").await.unwrap();
+            let full = |error: std::io::Error| assert_eq!(error.kind(), ErrorKind::StorageFull);
+            file.allocate(0, 600).await.unwrap();
+            full(file.allocate(600, 401).await.unwrap_err());
+            full(file.write_at(0, vec![1; 1001].into()).await.unwrap_err());
+            assert_eq!(file.size().await.unwrap(), 600);
+            file.allocate(600, 400).await.unwrap();
+            assert_eq!(io.available_space(path("")).await.unwrap(), 0);
+            full(create(&io, "b").await.unwrap_err());
+            file.write_at(0, vec![1; 1000].into()).await.unwrap();
+            full(file.write_at(1000, bytes("x")).await.unwrap_err());
+            io.sync_dir(path("")).await.unwrap();
+            drop(file);
+            io.remove_file(path("a")).await.unwrap();
+            io.sync_dir(path("")).await.unwrap();
+            assert_eq!(io.available_space(path("")).await.unwrap(), 1000);
+            create(&io, "b").await.unwrap();
+        })
+        .unwrap();
+        assert_eq!(sim.faults().count(Fault::StorageFull), 4);
+    }
+
+    #[test]
+    fn an_unreadable_sector_until_it_is_written() {
+        let sim = sim();
+        sim.faults().make_unreadable("a", 700).unwrap();
+        let io = sim.io();
+        sim.block_on(async {
+            let file = open(&io).await;
+            file.read_at(0, 512).await.unwrap();
+            assert!(file.read_at(500, 20).await.is_err());
+            file.write_at(512, vec![b'2'; 512].into()).await.unwrap();
+            file.read_at(0, 2048).await.unwrap();
+        })
+        .unwrap();
+        assert_eq!(sim.faults().count(Fault::UnreadableSector), 1);
+    }
+
+    #[test]
+    fn an_image_can_be_damaged() {
+        let mut image = DiskImage::empty(512);
+        image.write("dir/a", vec![b'a'; 1000]).unwrap();
+        let whole = image.clone();
+        image.flip("dir/a", 3).unwrap();
+        image.zero_sector("dir/a", 513).unwrap();
+        let content = image.read("dir/a").unwrap();
+        assert_eq!((&content[..5], content[511]), (&b"aaa`a"[..], b'a'));
+        assert!(content[512..].iter().all(|byte| *byte == 0) && content.len() == 1000);
+        image.truncate("dir/a", 4).unwrap();
+        assert_eq!(image.read("dir/a").unwrap(), "aaa`");
+        assert!(image.flip("dir/a", 4).is_err());
+        image.write("dir/b", "b").unwrap();
+        assert_eq!(image.list("dir").unwrap(), ["a", "b"]);
+        image.remove("dir/a").unwrap();
+        assert_eq!(image.list("dir").unwrap(), ["b"]);
+        // What is written here is durable, and an older copy is not disturbed.
+        let mut crashed = image.crashed(Profile::Posix, Tape::replay([1]));
+        assert_eq!(crashed.read("dir/b").unwrap(), "b");
+        assert_eq!(whole.clone().read("dir/a").unwrap(), vec![b'a'; 1000]);
+        assert!(crashed.tape().digits().is_empty());
+    }
+
+    #[test]
+    fn random_faults_strike() {
+        let mut struck = std::collections::BTreeSet::new();
+        for seed in 0..30 {
+            let sim = Sim::new(SimOptions::seeded(seed));
+            sim.faults().set_rates(FaultRates {
+                sync: 2000,
+                write: 1000,
+                read: 5000,
+                full: 500,
+            });
+            let io = sim.io();
+            let program = async {
+                let file = create(&io, "r").await?;
+                file.read_at(0, 1).await?;
+                create(&io, "s").await?;
+                io.read_dir(path("")).await?;
+                std::io::Result::Ok(())
+            };
+            // Faults may strike.
+            let _ = sim.run(program).unwrap();
+            let _ = sim.run(workload(io.clone())).unwrap();
+            struck.extend(sim.faults().fired().into_keys());
+        }
+        for fault in [
+            Fault::Error(Operation::WriteAt),
+            Fault::Error(Operation::ReadAt),
+            Fault::FailedSync,
+            Fault::ForgottenSectors,
+            Fault::EvictedSectors,
+            Fault::StorageFull,
+            Fault::ShuffledListing,
+        ] {
+            assert!(struck.contains(&fault), "{fault:?} in {struck:?}");
+        }
+    }
+}
