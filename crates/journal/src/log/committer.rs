@@ -135,6 +135,7 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
                 }
             }
             Err(Failure::Refused(error)) => {
+                self.core.queue().in_hand = 0;
                 let refusal = error.not_committed();
                 for (ticket, _) in tickets {
                     self.core.machine.reject(ticket, refusal.clone());
@@ -181,6 +182,7 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
         let mut queue = self.core.queue();
         queue.recycle(buffer);
         queue.written = last;
+        queue.in_hand = 0;
         if sync {
             queue.synced = last;
         }
@@ -250,7 +252,9 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
             source: Arc::new(error.clone()),
         });
         queue.running = false;
-        std::iter::from_fn(|| queue.pop()).collect()
+        let behind = std::iter::from_fn(|| queue.pop()).collect();
+        queue.in_hand = 0;
+        behind
     }
 
     fn reject(&self, work: Vec<Work<M::Ticket, Command>>, source: &Arc<Error>) {

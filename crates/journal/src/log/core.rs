@@ -237,7 +237,7 @@ impl<I: Io, M: Machine<I>> Core<I, M> {
     pub(crate) fn positions(&self) -> Positions {
         let queue = self.queue();
         let (synced, written) = (queue.synced, queue.written);
-        let queued = written.plus(queue.edits());
+        let queued = written.plus(queue.in_hand + queue.edits());
         assert!(
             synced <= written && written <= queued,
             "positions are out of order"
