@@ -129,9 +129,12 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
                     let queue = self.core.queue();
                     self.expected = u64::from(edits) + queue.edits();
                 }
-                match self.core.machine.commit(before.next(), tickets) {
-                    Ok(()) => M::after_round(&self.core, bytes),
-                    Err(error) => self.poison(error),
+                let core = self.core.clone();
+                let mut behind = Vec::new();
+                let stop = |error: &Error| behind = self.stop(error);
+                match core.machine.commit(before.next(), tickets, stop) {
+                    Ok(()) => M::after_round(&core, bytes),
+                    Err(error) => self.reject(behind, &Arc::new(error)),
                 }
             }
             Err(Failure::Refused(error)) => {

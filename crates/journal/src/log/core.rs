@@ -33,8 +33,13 @@ pub(crate) trait Machine<I: Io>: Sized + Send + Sync + 'static {
     type Ticket: Send + 'static;
 
     /// The edits from `first` on are as durable as was asked. Answers every ticket, and fails if
-    /// nothing may be appended any more.
-    fn commit(&self, first: Seq, tickets: Vec<(Self::Ticket, u32)>) -> Result<()>;
+    /// nothing may be appended any more: then it calls `stop` before it answers anybody.
+    fn commit(
+        &self,
+        first: Seq,
+        tickets: Vec<(Self::Ticket, u32)>,
+        stop: impl FnOnce(&Error),
+    ) -> Result<()>;
 
     /// Answers one ticket with an error.
     fn reject(&self, ticket: Self::Ticket, error: Error);
