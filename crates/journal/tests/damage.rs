@@ -364,6 +364,37 @@ fn damages(scene: &Scene) -> impl Iterator<Item = (String, Files)> {
     one.chain(pairs).chain(gone)
 }
 
+/// Damage to two files at once, a sample.
+fn double_damages(scene: &Scene) -> impl Iterator<Item = (String, Files)> {
+    let names: Vec<_> = scene.files.0.keys().collect();
+    let mut pairs = Vec::new();
+    for (index, a) in names.iter().copied().enumerate() {
+        pairs.extend(names[index + 1..].iter().map(|b| (a, *b)));
+    }
+    pairs.into_iter().flat_map(move |(a, b)| {
+        let [of_a, of_b] = [a, b].map(|name| {
+            let cases = damages_of(&scene.older[name], &scene.files.0[name]);
+            // The first and the last are the coarse ones, and always among them.
+            let last = cases.len() - 1;
+            let some: Vec<_> = (0..20).map(|n| cases[last * n / 19].clone()).collect();
+            some
+        });
+        of_a.into_iter().flat_map(move |(label_a, content_a)| {
+            of_b.clone().into_iter().map(move |(label_b, content_b)| {
+                let mut files = scene.files.clone();
+                for (name, content) in [(a, content_a.clone()), (b, content_b)] {
+                    match content {
+                        Some(content) => files.0.insert(name.clone(), content),
+                        None => files.0.remove(name),
+                    };
+                }
+                let label = format!("{}: {a} {label_a}, {b} {label_b}", scene.name);
+                (label, files)
+            })
+        })
+    })
+}
+
 fn damages_of(older: &BTreeSet<Bytes>, content: &Bytes) -> Vec<(String, Option<Bytes>)> {
     let mut cases = vec![("is removed".into(), None)];
     let mut put = |label: String, damaged: Vec<u8>| cases.push((label, Some(damaged.into())));
@@ -406,7 +437,7 @@ async fn examine<I: Io>(
     io: I,
     dir: PathBuf,
     scene: &Scene,
-    damaged: &Files,
+    (index, damaged): (usize, &Files),
     now: impl Fn() -> Files,
 ) -> Outcome {
     let all = scene.states.len() - 1;
@@ -441,6 +472,10 @@ async fn examine<I: Io>(
     }
     let mut expected = scene.states[last].clone();
     let _ = quipu_journal::Replayable::apply(&mut expected, Edit::Add(77));
+    if index.is_multiple_of(2) {
+        // It may replace a damaged one, and it removes what it makes superfluous.
+        assert_eq!(journal.snapshot().await.unwrap(), last_seq(&journal));
+    }
     journal.append(Edit::Add(77)).await.unwrap().unwrap();
     journal.close().await.unwrap();
     let journal = Journal::<Map, I>::open(io, &dir, small_options()).await;
@@ -463,7 +498,7 @@ fn check_error(error: &Error, dir: &Path) {
     assert!(path.starts_with(dir), "{error}");
 }
 
-fn check_in_memory(scene: &Scene, damaged: &Files) -> Outcome {
+fn check_in_memory(scene: &Scene, (index, damaged): (usize, &Files)) -> Outcome {
     let mut image = scene.image.clone();
     for name in scene.files.0.keys() {
         if !damaged.0.contains_key(name) {
@@ -479,19 +514,19 @@ fn check_in_memory(scene: &Scene, damaged: &Files) -> Outcome {
     }
     let sim = Sim::boot(image, SimOptions::default());
     let now = || Files::of_image(&mut sim.image(), DIR);
-    sim.run(examine(sim.io(), DIR.into(), scene, damaged, now))
+    sim.run(examine(sim.io(), DIR.into(), scene, (index, damaged), now))
         .unwrap()
 }
 
 /// Runs the cases and says of all that fail what they are. Gives how many ended in which way.
 fn run(
     cases: impl Iterator<Item = (String, Files)>,
-    check: impl Fn(&Files) -> Outcome,
+    check: impl Fn((usize, &Files)) -> Outcome,
 ) -> BTreeMap<Outcome, u64> {
     let mut outcomes = BTreeMap::new();
     let mut failures = Vec::new();
-    for (label, damaged) in cases {
-        match catch_unwind(AssertUnwindSafe(|| check(&damaged))) {
+    for (index, (label, damaged)) in cases.enumerate() {
+        match catch_unwind(AssertUnwindSafe(|| check((index, &damaged)))) {
             Ok(outcome) => *outcomes.entry(outcome).or_insert(0) += 1,
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().cloned();
@@ -507,7 +542,7 @@ fn run(
 /// All damage to a scene, in memory. `least` is how often each outcome must be seen at the least: a
 /// journal that refused everything would not do.
 fn check_scene(scene: &Scene, least: [u64; 3]) {
-    assert_eq!(check_in_memory(scene, &scene.files), Outcome::Right);
+    assert_eq!(check_in_memory(scene, (0, &scene.files)), Outcome::Right);
     let outcomes = run(damages(scene), |damaged| check_in_memory(scene, damaged));
     let seen = [Outcome::Right, Outcome::Prefix, Outcome::Refused]
         .map(|outcome| outcomes.get(&outcome).copied().unwrap_or(0));
@@ -553,17 +588,25 @@ fn damage_to_a_new_journal() {
     check_scene(&new(), [80, 0, 80]);
 }
 
+#[test]
+fn damage_to_two_files_at_once() {
+    for scene in [clean(), unclean(), recovered(), untouched()] {
+        let outcomes = run(double_damages(&scene), |case| check_in_memory(&scene, case));
+        assert!(outcomes.len() >= 2, "{outcomes:?}");
+    }
+}
+
 /// A sample of the same on the real backend.
 #[test]
 fn damage_on_a_real_disk() {
     let io = DiskIo::new().unwrap();
     for scene in [clean(), unclean(), recovered()] {
-        let outcomes = run(damages(&scene).step_by(173), |damaged| {
+        let outcomes = run(damages(&scene).step_by(173), |(index, damaged)| {
             let dir = memory_backed_directory();
             damaged.to_directory(dir.path());
             let now = || Files::of_directory(dir.path());
             let path = dir.path().to_owned();
-            smol::block_on(examine(io.clone(), path, &scene, damaged, now))
+            smol::block_on(examine(io.clone(), path, &scene, (index, damaged), now))
         });
         assert!(outcomes.len() >= 2, "{outcomes:?}");
     }

@@ -347,6 +347,96 @@ fn a_panic_in_apply_answers_everybody_and_stops_the_journal() {
     assert_eq!(Files::of_directory(dir.path()), before);
 }
 
+/// A machine whose answers and snapshots panic when told to.
+#[derive(Debug, Default)]
+struct Trap(u64);
+
+#[derive(Debug)]
+struct Bomb(bool);
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        assert!(!self.0, "an answer was told to panic when it is dropped");
+    }
+}
+
+impl Replayable for Trap {
+    type Edit = u64;
+    type Output = Bomb;
+    fn filename_prefix() -> &'static str {
+        "trap"
+    }
+    fn initial() -> Self {
+        Trap(0)
+    }
+    fn apply(&mut self, edit: u64) -> Bomb {
+        self.0 += edit;
+        Bomb(self.0 == 13)
+    }
+    fn snapshot(&self) -> u64 {
+        assert_ne!(self.0, 12, "a snapshot was told to panic");
+        self.0
+    }
+}
+
+#[test]
+fn a_snapshot_that_panics_fails_alone() {
+    let dir = tempdir().unwrap();
+    let journal = block_on(open::<Trap>(dir.path(), &small_options())).unwrap();
+    drop(block_on(journal.append(12)).unwrap());
+    let error = block_on(journal.snapshot()).unwrap_err();
+    assert!(matches!(error, Error::Snapshot { .. }), "{error}");
+    assert!(matches!(
+        journal.status().snapshot_failure,
+        Some(Error::Snapshot { .. })
+    ));
+    drop(block_on(journal.append(2)).unwrap());
+    assert_eq!(block_on(journal.snapshot()).unwrap(), Seq::new(2));
+    assert!(journal.status().snapshot_failure.is_none());
+    block_on(journal.close()).unwrap();
+    assert_eq!(Files::of_directory(dir.path()).ending(".tmp"), [""; 0]);
+}
+
+/// The committer drops an answer that nobody waits for.
+#[test]
+fn a_panic_in_the_drop_of_an_answer_leaves_nobody_waiting() {
+    let dir = tempdir().unwrap();
+    let journal = block_on(open::<Trap>(dir.path(), &small_options())).unwrap();
+    let behind: Vec<_> = journal.read(|_| {
+        drop(journal.append(13));
+        (0..20).map(|_| journal.append(1)).collect()
+    });
+    let failed = join_all(behind);
+    for answer in block_on(failed) {
+        assert!(answer.is_err(), "{answer:?}");
+    }
+    let error = block_on(journal.append(1)).unwrap_err();
+    assert!(matches!(error, Error::Poisoned { .. }), "{error}");
+    assert!(block_on(journal.close()).is_err());
+    drop(journal);
+    let journal = block_on(open::<Trap>(dir.path(), &small_options())).map(drop);
+    // Replay drops the same answer.
+    assert!(
+        matches!(journal, Err(Error::Apply { seq }) if seq.get() == 1),
+        "{journal:?}"
+    );
+}
+
+#[test]
+fn a_directory_that_cannot_be_one_is_an_error_that_names_it() {
+    let dir = tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    for path in [file.clone(), file.join("below")] {
+        let error = block_on(open::<Map>(&path, &small_options())).unwrap_err();
+        assert!(matches!(error, Error::Io { .. }), "{error:?}");
+        assert!(error.to_string().contains("file"), "{error}");
+    }
+    // Directories above it are created.
+    let deep = dir.path().join("a/b/c");
+    block_on(use_it(deep));
+}
+
 #[test]
 fn what_is_refused_at_once_leaves_no_trace() {
     let dir = tempdir().unwrap();

@@ -173,7 +173,7 @@ impl World {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 300,
+        cases: 2000,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
