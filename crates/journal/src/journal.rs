@@ -144,7 +144,9 @@ impl<S: Replayable, I: Io> Journal<S, I> {
 
     /// Looks at the state as of the last durable edit.
     ///
-    /// Edits are not applied while `look` runs: keep it short, and do not wait in it.
+    /// Edits are not applied while `look` runs: keep it short, and do not wait in it. To append in
+    /// it is fine; `read`, [`status`](Journal::status) and `Debug` of the same journal may wait
+    /// for ever there, behind an edit that waits for `look` to end.
     pub fn read<T>(&self, look: impl FnOnce(&S) -> T) -> T {
         look(&self.core.machine.read().machine)
     }

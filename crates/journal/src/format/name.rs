@@ -23,7 +23,8 @@ impl FileName {
         if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
-        let number: u64 = digits.parse().ok()?;
+        // The greatest number has no successor, so nothing ever bears it.
+        let number: u64 = digits.parse().ok().filter(|number| *number < u64::MAX)?;
         match ending {
             ".log" if number > 0 => Some(FileName::Segment(number)),
             ".snap" => Some(FileName::Snapshot(Seq::new(number))),
@@ -98,6 +99,8 @@ mod tests {
             "a-b-7.log".into(),
             "a-b-+0000000000000000007.log".into(),
             "a-b-99999999999999999999.log".into(),
+            segment("a-b", u64::MAX),
+            snapshot("a-b", Seq::new(u64::MAX)),
             "a-b-é000000000000000007.log".into(),
         ] {
             assert_eq!(parse(&other), None, "{other}");

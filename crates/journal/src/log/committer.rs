@@ -135,12 +135,16 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
                     queue.busy = false;
                     self.expected = u64::from(edits) + queue.edits();
                 }
-                match self.core.machine.commit(before.next(), tickets) {
-                    Ok(()) => M::after_round(&self.core, bytes),
-                    Err(error) => self.poison(error),
+                let core = self.core.clone();
+                let mut behind = Vec::new();
+                let stop = |error: &Error| behind = self.stop(error);
+                match core.machine.commit(before.next(), tickets, stop) {
+                    Ok(()) => M::after_round(&core, bytes),
+                    Err(error) => self.reject(behind, &Arc::new(error)),
                 }
             }
             Err(Failure::Refused(error)) => {
+                self.core.queue().in_hand = 0;
                 let refusal = error.not_committed();
                 for (ticket, _) in tickets {
                     self.core.machine.reject(ticket, refusal.clone());
@@ -187,6 +191,7 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
         let mut queue = self.core.queue();
         queue.recycle(buffer);
         queue.written = last;
+        queue.in_hand = 0;
         if sync {
             queue.synced = last;
         }
@@ -258,6 +263,7 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
         queue.running = false;
         let behind = std::iter::from_fn(|| queue.pop()).collect();
         queue.busy = false;
+        queue.in_hand = 0;
         behind
     }
 

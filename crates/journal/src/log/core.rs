@@ -34,8 +34,13 @@ pub(crate) trait Machine<I: Io>: Sized + Send + Sync + 'static {
     type Ticket: Send + 'static;
 
     /// The edits from `first` on are as durable as was asked. Answers every ticket, and fails if
-    /// nothing may be appended any more.
-    fn commit(&self, first: Seq, tickets: Vec<(Self::Ticket, u32)>) -> Result<()>;
+    /// nothing may be appended any more: then it calls `stop` before it answers anybody.
+    fn commit(
+        &self,
+        first: Seq,
+        tickets: Vec<(Self::Ticket, u32)>,
+        stop: impl FnOnce(&Error),
+    ) -> Result<()>;
 
     /// Answers one ticket with an error.
     fn reject(&self, ticket: Self::Ticket, error: Error);
@@ -256,7 +261,7 @@ impl<I: Io, M: Machine<I>> Core<I, M> {
     pub(crate) fn positions(&self) -> Positions {
         let queue = self.queue();
         let (synced, written) = (queue.synced, queue.written);
-        let queued = written.plus(queue.edits());
+        let queued = written.plus(queue.in_hand + queue.edits());
         assert!(
             synced <= written && written <= queued,
             "positions are out of order"

@@ -322,7 +322,12 @@ pub(crate) struct Acknowledge;
 impl<I: Io> Machine<I> for Acknowledge {
     type Ticket = Answer<Seq>;
 
-    fn commit(&self, first: Seq, tickets: Vec<(Answer<Seq>, u32)>) -> Result<()> {
+    fn commit(
+        &self,
+        first: Seq,
+        tickets: Vec<(Answer<Seq>, u32)>,
+        _stop: impl FnOnce(&Error),
+    ) -> Result<()> {
         let mut seq = first;
         for (answer, edits) in tickets {
             // Nobody may be waiting any more.

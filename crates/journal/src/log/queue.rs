@@ -45,6 +45,8 @@ pub(crate) struct Queue<T, C> {
     /// Bytes and edits in `work`.
     bytes: usize,
     edits: u64,
+    /// Edits that were taken from `work` last, until it is known what became of them.
+    pub(crate) in_hand: u64,
     pub(crate) phase: Phase,
     /// Whether a committer is at work, so that an append need not start one.
     pub(crate) running: bool,
@@ -67,6 +69,7 @@ impl<T, C> Queue<T, C> {
             work: VecDeque::new(),
             bytes: 0,
             edits: 0,
+            in_hand: 0,
             phase: Phase::Open,
             running: false,
             busy: false,
@@ -134,6 +137,7 @@ impl<T, C> Queue<T, C> {
         if let Some(Work::Frame(round)) = &work {
             self.bytes -= round.frame.len() - HEADER_BYTES;
             self.edits -= u64::from(round.edits);
+            self.in_hand = u64::from(round.edits);
         }
         work
     }
