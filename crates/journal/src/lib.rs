@@ -21,7 +21,9 @@ mod state;
 
 pub use append::{Append, AppendBatch};
 pub use error::{Error, Result};
-pub use inspect::{Dump, Frame, Item, Segment, Snapshot, Verified, dump, prefixes, verify};
+pub use inspect::{
+    Dump, Frame, Item, Progress, Segment, Snapshot, Verified, dump, prefixes, verify,
+};
 pub use journal::{Journal, Status};
 pub use options::{LogOptions, Options, Retention};
 pub use reader::Reader;
