@@ -37,8 +37,8 @@ struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  quipu journal verify ledger           Is everything that was acknowledged still there?
-  quipu journal dump ledger | less      What is in the files?
+  quipu journal verify ledger           Is the journal in the directory \"ledger\" intact?
+  quipu journal dump ledger | less      What is in its files?
 
 Exit codes: 0 success, 1 failure or damage found, 2 wrong usage";
 

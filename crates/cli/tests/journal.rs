@@ -73,6 +73,20 @@ fn options() -> Options {
     options
 }
 
+/// Opens a journal; no test opens the same one twice.
+///
+/// A process that another test starts holds copies of this one's open files for a moment, and with
+/// them the lock of a journal that was just closed.
+fn open<S: Replayable>(dir: &Path, options: Options) -> Journal<S> {
+    let io = DiskIo::new().unwrap();
+    block_on(Journal::<S>::open(io, dir, options)).unwrap()
+}
+
+fn run(command: &mut Command) -> Output {
+    let child = command.stderr(Stdio::piped()).spawn().unwrap();
+    child.wait_with_output().unwrap()
+}
+
 /// Appends `count` words one after the other, so that each has its frame.
 async fn tell<S>(journal: &Journal<S>, count: u64)
 where
@@ -91,26 +105,28 @@ fn closed<S>(dir: &Path, options: Options, count: u64)
 where
     S: Replayable<Edit = Vec<String>, Output = ()>,
 {
+    let journal = open::<S>(dir, options);
     block_on(async {
-        let io = DiskIo::new().unwrap();
-        let journal = Journal::<S>::open(io, dir, options).await.unwrap();
         tell(&journal, count).await;
         journal.close().await.unwrap();
     });
 }
 
-/// What a crash leaves after `count` more edits: a copy of the files of a journal that is open.
-fn crashed(dir: &Path, count: u64) -> TempDir {
+/// What a crash leaves: a copy of the files of a journal that is open.
+fn crashed(dir: &Path) -> TempDir {
     let copy = TempDir::new().unwrap();
-    block_on(async {
-        let io = DiskIo::new().unwrap();
-        let journal = Journal::<Words>::open(io, dir, options()).await.unwrap();
-        tell(&journal, count).await;
-        for (path, content) in files(dir) {
-            fs::write(copy.path().join(path.file_name().unwrap()), content).unwrap();
-        }
-    });
+    for (path, content) in files(dir) {
+        fs::write(copy.path().join(path.file_name().unwrap()), content).unwrap();
+    }
     copy
+}
+
+/// What a crash leaves of a journal with `count` edits.
+fn unclean(options: Options, count: u64) -> TempDir {
+    let dir = TempDir::new().unwrap();
+    let journal = open::<Words>(dir.path(), options);
+    block_on(tell(&journal, count));
+    crashed(dir.path())
 }
 
 /// Segments of one frame each, so that there are many of them.
@@ -158,12 +174,9 @@ fn place_of(dir: &Path, seq: u64) -> (PathBuf, u64) {
 
 fn quipu(args: &[&str], dir: &Path) -> Output {
     let content = files(dir);
-    let output = Command::new(env!("CARGO_BIN_EXE_quipu"))
-        .arg("journal")
-        .args(args)
-        .arg(dir)
-        .output()
-        .unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quipu"));
+    let command = command.arg("journal").args(args).arg(dir);
+    let output = run(command.stdout(Stdio::piped()));
     assert_eq!(files(dir), content, "something was changed");
     output
 }
@@ -234,32 +247,24 @@ fn stable(report: &str, dir: &Path) -> String {
 #[test]
 fn a_dump_shows_segments_frames_and_snapshots() {
     let dir = TempDir::new().unwrap();
+    let journal = open::<Words>(dir.path(), options());
     block_on(async {
-        let io = DiskIo::new().unwrap();
-        let journal = Journal::<Words>::open(io, dir.path(), options())
-            .await
-            .unwrap();
         tell(&journal, 2).await;
         let batch = ["a", "b", "c"].map(|word| vec![word.to_owned()]);
         journal.append_batch(batch).await.unwrap();
         journal.snapshot().await.unwrap();
-        journal.close().await.unwrap();
+        tell(&journal, 1).await;
     });
-    let dir = crashed(dir.path(), 1);
-    block_on(async {
-        let io = DiskIo::new().unwrap();
-        let opened = Journal::<Words>::open(io, dir.path(), options()).await;
-        opened.unwrap().close().await.unwrap();
-    });
+    // The last edit is not proven, so the next open writes it again, into a new segment.
+    let dir = crashed(dir.path());
+    closed::<Words>(dir.path(), options(), 0);
     let report = report(&["dump", "--payload"], dir.path());
     assert_eq!(stable(&report, dir.path()), include_str!("dump.txt"));
 }
 
 #[test]
 fn json_says_what_the_library_says() {
-    let dir = TempDir::new().unwrap();
-    closed::<Words>(dir.path(), one_frame_each(), 3);
-    let dir = crashed(dir.path(), 2);
+    let dir = unclean(one_frame_each(), 4);
     let expected: Vec<Value> = items(dir.path())
         .iter()
         .map(|item| match item {
@@ -313,12 +318,9 @@ fn json_says_what_the_library_says() {
 #[test]
 fn verify_counts_what_a_sound_journal_holds() {
     let dir = TempDir::new().unwrap();
-    closed::<Words>(dir.path(), one_frame_each(), 3);
+    let journal = open::<Words>(dir.path(), one_frame_each());
     block_on(async {
-        let io = DiskIo::new().unwrap();
-        let journal = Journal::<Words>::open(io, dir.path(), one_frame_each())
-            .await
-            .unwrap();
+        tell(&journal, 3).await;
         journal.snapshot().await.unwrap();
         journal.close().await.unwrap();
     });
@@ -332,8 +334,7 @@ fn verify_counts_what_a_sound_journal_holds() {
 
 #[test]
 fn verify_tells_unproven_edits_from_proven_ones() {
-    let dir = TempDir::new().unwrap();
-    let dir = crashed(dir.path(), 3);
+    let dir = unclean(options(), 3);
     assert_eq!(
         report(&["verify"], dir.path()),
         "journal words: sound, 2 edits (1 to 2) in 1 segment, no snapshots; \
@@ -343,15 +344,14 @@ fn verify_tells_unproven_edits_from_proven_ones() {
 
 #[test]
 fn torn_bytes_are_shown_and_are_no_finding() {
-    let dir = TempDir::new().unwrap();
-    let dir = crashed(dir.path(), 2);
+    let dir = unclean(options(), 2);
     let Some(Item::End { offset, .. }) = items(dir.path()).pop() else {
         panic!("the dump of a log ends with its end");
     };
     overwrite(&segment(dir.path(), 1), offset + 3, b"torn");
     let shown = report(&["dump"], dir.path());
     let last = shown.lines().last().unwrap();
-    let expected = format!("{offset} end, then 7 bytes that are no part of the log: ");
+    let expected = format!("{offset} end of the intact frames, 7 bytes follow: ");
     assert!(last.trim_start().starts_with(&expected), "{last}");
     report(&["verify"], dir.path());
 }
@@ -541,15 +541,9 @@ fn a_closed_pipe_ends_a_dump_quietly() {
     for args in [["dump", "--payload"], ["dump", "--json"]] {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
-        let child = Command::new(env!("CARGO_BIN_EXE_quipu"))
-            .arg("journal")
-            .args(args)
-            .arg(dir.path())
-            .stdout(writer)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output = child.wait_with_output().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_quipu"));
+        let command = command.arg("journal").args(args).arg(dir.path());
+        let output = run(command.stdout(writer));
         assert_eq!(text(&output.stderr), "");
         assert_eq!(output.status.code(), Some(1), "the report was not given");
     }
@@ -558,10 +552,8 @@ fn a_closed_pipe_ends_a_dump_quietly() {
 #[test]
 fn arguments_that_make_no_sense_are_told_from_failures() {
     let run = |args: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_quipu"))
-            .args(args)
-            .output();
-        output.unwrap()
+        let mut command = Command::new(env!("CARGO_BIN_EXE_quipu"));
+        run(command.args(args).stdout(Stdio::piped()))
     };
     for args in [
         &["journal"][..],

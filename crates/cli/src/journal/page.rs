@@ -94,8 +94,9 @@ fn print_end(
 ) -> io::Result<()> {
     write!(stdout, "  {offset:>12} end")?;
     if bytes > 0 {
+        // Torn, given up or damaged: only `verify` can tell.
         let bytes = Count(bytes, "byte");
-        write!(stdout, ", then {bytes} that are no part of the log")?;
+        write!(stdout, " of the intact frames, {bytes} follow")?;
     }
     if let Some(reason) = reason {
         write!(stdout, ": {reason}")?;

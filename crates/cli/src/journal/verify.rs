@@ -11,11 +11,11 @@ use crate::count::Count;
 use crate::failure::Failure;
 use crate::progress::Bar;
 
-/// Check that everything a journal ever showed as durable is still there
+/// Check that everything that is proven durable is there and intact
 ///
 /// Reads every byte that counts. Each finding is one line on stderr that begins with "error:", and
-/// the exit code is then 1. Bytes torn at the end of a journal that was not closed are no finding:
-/// nobody was told that they are durable.
+/// the exit code is then 1. Bytes behind the last proven edit of a journal that was not closed are no
+/// finding, torn or not: damage there cannot be told from a write that a crash cut short.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
