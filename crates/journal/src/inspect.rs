@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use quipu_io::Io;
+use quipu_io::{File, Io, OpenOptions};
 
-use crate::directory::{self, Directory};
+use crate::directory::{self, Directory, Listing};
 use crate::format::frame;
 use crate::format::header::FRAMES_OFFSET;
 use crate::recovery::scan::{self, Frames, Stop};
@@ -18,6 +18,8 @@ use crate::snapshot::SnapshotReader;
 use crate::{Error, LoadedSnapshot, Replayable, Result, Seq, codec, log};
 
 /// The file name prefixes of the journals and logs in a directory, sorted.
+///
+/// A journal of which nothing but its marked lock file is left is among them: it is lost, not absent.
 pub async fn prefixes<I: Io>(io: &I, dir: impl AsRef<Path>) -> Result<Vec<String>> {
     directory::prefixes(io, dir.as_ref()).await
 }
@@ -83,6 +85,9 @@ pub struct Frame {
     pub last: Seq,
     /// Everything up to here was durable when it was written.
     pub watermark: Seq,
+    /// Whether it is part of the log. The next segment says where this one's part ends: what stands
+    /// behind that is in there again, or was never proven and dropped.
+    pub in_log: bool,
     payload: Bytes,
     edits: u32,
 }
@@ -128,12 +133,16 @@ struct OpenFrames<I: Io> {
     frames: Frames<I::File>,
     checksum: crate::format::Checksum,
     size: u64,
+    /// Where its part of the log ends, if the next segment says so.
+    log_end: Option<u64>,
 }
 
 #[derive(Debug)]
 enum Source {
     Segment(u64),
     Snapshot(Seq),
+    /// What is wrong with the files as a whole.
+    Damage(Error),
 }
 
 /// Begins to read the files of the journal with this file name prefix.
@@ -142,9 +151,11 @@ enum Source {
 pub async fn dump<I: Io>(io: I, dir: impl AsRef<Path>, prefix: &str) -> Result<Dump<I>> {
     let directory = Directory::new(io, dir.as_ref(), prefix)?;
     let listing = directory.list().await?;
+    let start = directory.check_start(&listing).await;
+    let damage = start.err().map(Source::Damage).into_iter();
     let segments = listing.segments.into_iter().map(Source::Segment);
     let snapshots = listing.snapshots.into_iter().map(Source::Snapshot);
-    let mut left: Vec<_> = segments.chain(snapshots).collect();
+    let mut left: Vec<_> = damage.chain(segments).chain(snapshots).collect();
     left.reverse();
     Ok(Dump {
         directory,
@@ -161,6 +172,7 @@ impl<I: Io> Dump<I> {
             None => match self.left.pop()? {
                 Source::Segment(number) => self.open_segment(number).await,
                 Source::Snapshot(seq) => self.snapshot(seq).await.map(Item::Snapshot),
+                Source::Damage(error) => Err(error),
             },
         };
         Some(item.unwrap_or_else(|error| {
@@ -202,8 +214,21 @@ impl<I: Io> Dump<I> {
             frames,
             checksum,
             size,
+            log_end: self.log_end(&item).await,
         });
         Ok(Item::Segment(item))
+    }
+
+    /// Where the part of the log that is in this segment ends, as the next one says.
+    async fn log_end(&self, segment: &Segment) -> Option<u64> {
+        let Some(Source::Segment(next)) = self.left.last() else {
+            return None;
+        };
+        // If it cannot be read, that is the next item.
+        let after = survey::read_one(&self.directory, *next).await.ok()?;
+        let stated = after.segment.header.predecessor?;
+        let meant = (stated.number, stated.generation) == (segment.number, segment.generation);
+        meant.then_some(stated.end)
     }
 
     async fn next_frame(&mut self) -> Result<Item> {
@@ -221,6 +246,7 @@ impl<I: Io> Dump<I> {
                 first: header.first,
                 last: header.last(),
                 watermark: header.watermark,
+                in_log: open.log_end.is_none_or(|end| header.offset < end),
                 payload,
                 edits: header.edits,
             })),
@@ -267,6 +293,9 @@ pub struct Verified {
     pub snapshots: Vec<LoadedSnapshot>,
     /// Edits that were read and are proven to be durable.
     pub edits: u64,
+    /// Intact edits behind them that nothing on disk proves to be durable yet: the next open keeps
+    /// them, and a crash before it may take them.
+    pub unproven_edits: u64,
     /// The first edit that is retained.
     pub first_seq: Seq,
     /// The last edit that is proven to be durable.
@@ -282,66 +311,129 @@ impl Verified {
     }
 }
 
+/// How far [`verify`] has come, in bytes of the journal's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Read, or found to need no reading; never more than `total`.
+    pub done: u64,
+    /// The size of all files when reading began, which includes space that is reserved.
+    pub total: u64,
+}
+
 /// Reads every byte of the journal with this file name prefix that counts, and changes nothing.
 ///
-/// `progress` is called with the bytes read so far. What is torn at the end of an unclean log is no
-/// finding: it was never acknowledged. Fails only if the directory cannot be listed.
+/// `progress` is called now and then, at the latest after 1024 edits or a MiB and one edit, and at
+/// the end. What is torn at the end of an unclean log is no finding: it was never acknowledged.
+/// Fails only if the directory cannot be listed.
 pub async fn verify<I: Io>(
     io: I,
     dir: impl AsRef<Path>,
     prefix: &str,
-    mut progress: impl FnMut(u64),
+    progress: impl FnMut(Progress),
 ) -> Result<Verified> {
     let directory = Directory::new(io, dir.as_ref(), prefix)?;
     let listing = directory.list().await?;
+    let mut meter = Meter::new(&directory, &listing, progress).await;
     let mut verified = Verified::default();
-    let mut bytes = 0;
     let reading = log::Reader::open(directory.io.clone(), &directory.path, prefix).await;
-    if let Err(error) = read_log(reading, &mut verified, &mut bytes, &mut progress).await {
+    if let Err(error) = read_log(reading, &mut verified, &mut meter).await {
         verified.findings.push(error);
     }
     for seq in listing.snapshots {
-        match read_snapshot(&directory, seq, &mut bytes, &mut progress).await {
+        match read_snapshot(&directory, seq, &mut meter).await {
             Ok(snapshot) => verified.snapshots.push(snapshot),
             // A writer beside us may have pruned it since.
             Err(_) if !directory.list().await?.snapshots.contains(&seq) => {}
             Err(error) => verified.findings.push(error),
         }
     }
+    meter.finish();
     Ok(verified)
 }
 
 async fn read_log<I: Io>(
     reader: Result<log::Reader<I>>,
     verified: &mut Verified,
-    bytes: &mut u64,
-    progress: &mut impl FnMut(u64),
+    meter: &mut Meter<impl FnMut(Progress)>,
 ) -> Result<()> {
     let mut reader = reader?;
     verified.segments = reader.segments().len();
     verified.first_seq = reader.first_retained().next();
     verified.last_seq = reader.first_retained();
+    let mut told = 0;
     while let Some(entry) = reader.next().await? {
         verified.edits += 1;
         verified.last_seq = entry.seq;
-        *bytes += entry.payload.len() as u64;
-        if verified.edits.is_multiple_of(1024) {
-            progress(*bytes);
+        if verified.edits.is_multiple_of(1024) || entry.offset.abs_diff(told) >= PROGRESS_BYTES {
+            told = entry.offset;
+            meter.reach(reader.path(), entry.offset);
         }
     }
+    verified.unproven_edits = reader.unproven();
     Ok(())
 }
 
 async fn read_snapshot<I: Io>(
     directory: &Directory<I>,
     seq: Seq,
-    bytes: &mut u64,
-    progress: &mut impl FnMut(u64),
+    meter: &mut Meter<impl FnMut(Progress)>,
 ) -> Result<LoadedSnapshot> {
     let mut reader = SnapshotReader::open(directory, seq).await?;
-    while let Some((_, part)) = reader.next().await? {
-        *bytes += part.len() as u64;
-        progress(*bytes);
+    while let Some((offset, _)) = reader.next().await? {
+        meter.reach(reader.path(), offset);
     }
     Ok(reader.loaded())
+}
+
+/// How much of a segment may be read without telling.
+const PROGRESS_BYTES: u64 = 1 << 20;
+
+/// Turns a place in a file into a [`Progress`] over all files.
+struct Meter<F> {
+    /// In the order in which they are read, each with the bytes of those before it.
+    files: Vec<(PathBuf, u64)>,
+    total: u64,
+    progress: F,
+}
+
+impl<F: FnMut(Progress)> Meter<F> {
+    async fn new<I: Io>(directory: &Directory<I>, listing: &Listing, progress: F) -> Meter<F> {
+        let segments = listing.segments.iter();
+        let snapshots = listing.snapshots.iter();
+        let paths = segments.map(|&number| directory.segment(number));
+        let paths = paths.chain(snapshots.map(|&seq| directory.snapshot(seq)));
+        let mut meter = Meter {
+            files: Vec::new(),
+            total: 0,
+            progress,
+        };
+        for path in paths {
+            // Reading it will say what is wrong with it.
+            let size = match directory.io.open(&path, OpenOptions::ReadOnly).await {
+                Ok(file) => file.size().await.unwrap_or(0),
+                Err(_) => 0,
+            };
+            meter.files.push((path, meter.total));
+            meter.total += size;
+        }
+        meter
+    }
+
+    fn reach(&mut self, path: &Path, offset: u64) {
+        // A file that a writer beside us has added since counts as behind all of them.
+        let known = self.files.iter().find(|(file, _)| file == path);
+        let before = known.map_or(self.total, |(_, before)| *before);
+        (self.progress)(Progress {
+            done: (before + offset).min(self.total),
+            total: self.total,
+        });
+    }
+
+    fn finish(&mut self) {
+        (self.progress)(Progress {
+            done: self.total,
+            total: self.total,
+        });
+    }
 }
