@@ -274,14 +274,14 @@ fn json_says_what_the_library_says() {
                 "generation": format!("{:016x}", segment.generation),
                 "bytes": segment.bytes, "first": segment.first.get(),
                 "published_through": segment.published_through.get(),
-                "predecessor": segment.predecessor.map(|(number, generation, end, last)| json!({
-                    "number": number, "generation": format!("{generation:016x}"),
-                    "end": end, "last": last.get(),
+                "predecessor": segment.predecessor.map(|before| json!({
+                    "number": before.number, "generation": format!("{:016x}", before.generation),
+                    "end": before.end, "last": before.last.get(),
                 })),
-                "seal": segment.sealed.map(|(last, end)| json!({
-                    "last": last.get(), "end": end,
-                    "successor": segment.successor.map(|(number, generation)| json!({
-                        "number": number, "generation": format!("{generation:016x}"),
+                "seal": segment.sealed.map(|seal| json!({
+                    "last": seal.last.get(), "end": seal.end,
+                    "successor": seal.successor.map(|after| json!({
+                        "number": after.number, "generation": format!("{:016x}", after.generation),
                     })),
                 })),
             }),

@@ -117,10 +117,6 @@ pub(super) fn print(
 
 fn segment(found: &Segment) -> Content<'_> {
     let hex = |generation: u64| format!("{generation:016x}");
-    let successor = found.successor.map(|(number, generation)| Successor {
-        number,
-        generation: hex(generation),
-    });
     Content::Segment {
         path: found.path.display().to_string(),
         number: found.number,
@@ -128,18 +124,19 @@ fn segment(found: &Segment) -> Content<'_> {
         bytes: found.bytes,
         first: found.first.get(),
         published_through: found.published_through.get(),
-        predecessor: found
-            .predecessor
-            .map(|(number, generation, end, last)| Predecessor {
-                number,
-                generation: hex(generation),
-                end,
-                last: last.get(),
+        predecessor: found.predecessor.map(|before| Predecessor {
+            number: before.number,
+            generation: hex(before.generation),
+            end: before.end,
+            last: before.last.get(),
+        }),
+        seal: found.sealed.map(|seal| Seal {
+            last: seal.last.get(),
+            end: seal.end,
+            successor: seal.successor.map(|after| Successor {
+                number: after.number,
+                generation: hex(after.generation),
             }),
-        seal: found.sealed.map(|(last, end)| Seal {
-            last: last.get(),
-            end,
-            successor,
         }),
     }
 }

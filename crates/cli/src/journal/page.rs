@@ -44,19 +44,22 @@ fn print_segment(stdout: &mut impl Write, segment: &Segment) -> io::Result<()> {
     )?;
     match segment.predecessor {
         None => writeln!(stdout, "  predecessor  none")?,
-        Some((number, generation, end, last)) => writeln!(
+        Some(before) => writeln!(
             stdout,
-            "  predecessor  segment {number} ({generation:016x}), ends at {end} with edit {last}"
+            "  predecessor  segment {} ({:016x}), ends at {} with edit {}",
+            before.number, before.generation, before.end, before.last
         )?,
     }
     match segment.sealed {
         None => write!(stdout, "  seal         none")?,
-        Some((last, end)) => write!(
+        Some(seal) => write!(
             stdout,
-            "  seal         durable through edit {last}, offset {end}"
+            "  seal         durable through edit {}, offset {}",
+            seal.last, seal.end
         )?,
     }
-    if let Some((number, generation)) = segment.successor {
+    if let Some(after) = segment.sealed.and_then(|seal| seal.successor) {
+        let (number, generation) = (after.number, after.generation);
         write!(stdout, "; followed by segment {number} ({generation:016x})")?;
     }
     writeln!(
