@@ -11,6 +11,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use quipu_io::Io;
@@ -67,27 +68,26 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
     /// other's sync. So a round is closed when as many edits are there as were answered last plus
     /// those that were queued already, or when nobody has come for a while.
     async fn next(&mut self, manner: Manner) -> Option<Work<M::Ticket, Command>> {
-        let mut seen = 0;
-        let mut looks = 0;
+        self.writer.as_ref()?;
+        self.core.queue().busy = false;
+        let (mut seen, mut looks) = (0, 0);
         loop {
-            {
+            // Without the queue's lock, which those want who append meanwhile.
+            let waiting = self.core.waiting.load(Ordering::Relaxed);
+            let patient = manner == Manner::Lingering && looks < LOOKS;
+            if waiting >= self.expected.max(1) || !patient {
                 let mut queue = self.core.queue();
-                self.writer.as_ref()?;
-                queue.busy = false;
-                let edits = queue.edits();
-                let patient = manner == Manner::Lingering && looks < LOOKS;
-                let complete = queue.is_round_complete() || edits >= self.expected.max(1);
-                if !queue.is_empty() && (complete || !patient) {
+                if !queue.is_empty() {
                     return queue.pop();
                 }
-                if queue.is_empty() && !patient {
+                if !patient {
                     *lock(&self.core.writer) = self.writer.take();
                     queue.running = false;
                     return None;
                 }
-                looks = if edits > seen { 0 } else { looks + 1 };
-                seen = edits;
             }
+            looks = if waiting > seen { 0 } else { looks + 1 };
+            seen = waiting;
             LetOthersRun(false).await;
         }
     }

@@ -12,6 +12,7 @@
 //! - The lock is held until the committer and maintenance have ended.
 
 use std::ops::Deref;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
@@ -65,6 +66,8 @@ pub(crate) struct Core<I: Io, M: Machine<I>> {
     pub(crate) machine: M,
     pub(crate) recovered: Recovered,
     queue: Mutex<CoreQueue<I, M>>,
+    /// What `queue` tells without its lock.
+    pub(crate) waiting: Arc<AtomicU64>,
     /// Where the committer finds its segment, and leaves it when it ends.
     pub(crate) writer: Mutex<Option<SegmentWriter<I>>>,
     pub(crate) files: Mutex<Files>,
@@ -108,6 +111,7 @@ impl<I: Io, M: Machine<I>> Core<I, M> {
             options,
             machine,
             recovered: opened.report,
+            waiting: queue.waiting.clone(),
             queue: Mutex::new(queue),
             writer: Mutex::new(Some(opened.writer)),
             files: Mutex::new(Files {

@@ -6,6 +6,8 @@
 //! - Once the queue is closed or poisoned, nothing enters it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::BytesMut;
 
@@ -54,6 +56,9 @@ pub(crate) struct Queue<T, C> {
     pub(crate) busy: bool,
     pub(crate) written: Seq,
     pub(crate) synced: Seq,
+    /// For whoever looks without a lock: the edits in `work`, or [`u64::MAX`] once waiting for more
+    /// cannot make the next round larger.
+    pub(crate) waiting: Arc<AtomicU64>,
     /// A buffer to be used again.
     spare: Option<BytesMut>,
     max_frame_bytes: usize,
@@ -75,6 +80,7 @@ impl<T, C> Queue<T, C> {
             busy: false,
             written: last,
             synced: last,
+            waiting: Arc::default(),
             spare: None,
             max_frame_bytes,
             max_queue_bytes,
@@ -122,12 +128,14 @@ impl<T, C> Queue<T, C> {
         }
         self.bytes += bytes;
         self.edits += u64::from(edits);
+        self.publish();
         Ok(())
     }
 
     /// Queues something to do behind everything that is queued.
     pub(crate) fn push_command(&mut self, command: C) {
         self.work.push_back(Work::Command(command));
+        self.publish();
     }
 
     /// Takes what is to be done next.
@@ -139,6 +147,7 @@ impl<T, C> Queue<T, C> {
             self.edits -= u64::from(round.edits);
             self.in_hand = u64::from(round.edits);
         }
+        self.publish();
         work
     }
 
@@ -150,9 +159,10 @@ impl<T, C> Queue<T, C> {
         }
     }
 
-    /// Whether waiting for more appends cannot make the next round larger.
-    pub(crate) fn is_round_complete(&self) -> bool {
-        self.work.len() > 1 || matches!(self.work.front(), Some(Work::Command(_)))
+    fn publish(&self) {
+        let complete = self.work.len() > 1 || matches!(self.work.front(), Some(Work::Command(_)));
+        let waiting = if complete { u64::MAX } else { self.edits };
+        self.waiting.store(waiting, Ordering::Relaxed);
     }
 
     /// Edits that wait to be written.
@@ -178,6 +188,10 @@ mod tests {
         Queue::new(Seq::ZERO, 10, 25)
     }
 
+    fn waiting(queue: &Queue<u32, ()>) -> u64 {
+        queue.waiting.load(Ordering::Relaxed)
+    }
+
     #[test]
     fn a_round_takes_whole_appends_up_to_the_largest_frame() {
         let mut queue = queue();
@@ -185,7 +199,7 @@ mod tests {
             queue.push(&[&[0; 5]], 2, ticket, ticket == 2).unwrap();
         }
         assert_eq!(queue.edits(), 6);
-        assert!(queue.is_round_complete());
+        assert_eq!(waiting(&queue), u64::MAX);
         let Some(Work::Frame(first)) = queue.pop() else {
             panic!()
         };
@@ -193,7 +207,7 @@ mod tests {
             (first.edits, first.sync, first.tickets),
             (4, false, vec![(0, 2), (1, 2)])
         );
-        assert!(!queue.is_round_complete());
+        assert_eq!(waiting(&queue), 2);
         let Some(Work::Frame(second)) = queue.pop() else {
             panic!()
         };
@@ -229,7 +243,7 @@ mod tests {
         queue.push_command(());
         queue.push(&[&[0; 1]], 1, 1, true).unwrap();
         assert!(matches!(queue.pop(), Some(Work::Frame(_))));
-        assert!(queue.is_round_complete());
+        assert_eq!(waiting(&queue), u64::MAX);
         assert!(matches!(queue.pop(), Some(Work::Command(()))));
         assert!(matches!(queue.pop(), Some(Work::Frame(_))));
         queue.phase = Phase::Closed;
