@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use quipu_io::{EntryKind, File, Io, OpenOptions};
 
+use crate::format::mark;
 use crate::format::name::{self, FileName};
 use crate::{Error, Result, Seq};
 
@@ -72,6 +73,31 @@ impl<I: Io> Directory<I> {
         listing.snapshots.sort_unstable();
         listing.temporaries.sort_unstable();
         Ok(listing)
+    }
+
+    /// Whether the lock file says that a first segment was published here.
+    pub(crate) async fn is_marked(&self) -> Result<bool> {
+        let file = match self.io.open(&self.lock(), OpenOptions::ReadOnly).await {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            opened => opened.map_err(Error::io)?,
+        };
+        let bytes = file.read_at(0, mark::MARK.len()).await.map_err(Error::io)?;
+        Ok(mark::is_marked(&bytes))
+    }
+
+    /// Fails if there are files of a journal, and none that it could start with.
+    pub(crate) async fn check_start(&self, listing: &Listing) -> Result<()> {
+        if !listing.segments.is_empty() {
+            return Ok(());
+        }
+        let reason = if self.is_marked().await? {
+            "the lock file says that the journal exists, and no segment of it is there"
+        } else if !listing.snapshots.is_empty() {
+            "there are snapshots, and no segment"
+        } else {
+            return Ok(());
+        };
+        Err(Error::corrupt(&self.path, 0, reason))
     }
 
     pub(crate) async fn sync(&self) -> Result<()> {
@@ -154,4 +180,18 @@ impl<I: Io> Draft<'_, I> {
     pub(crate) async fn abandon(self) {
         let _ = self.directory.io.remove_file(&self.temporary).await;
     }
+}
+
+/// The prefixes of all journals whose files are in a directory, sorted.
+pub(crate) async fn prefixes<I: Io>(io: &I, path: &Path) -> Result<Vec<String>> {
+    let mut prefixes = Vec::new();
+    for entry in io.read_dir(path).await.map_err(Error::io)? {
+        let prefix = entry.name.to_str().and_then(name::prefix_of);
+        if let Some(prefix) = prefix.filter(|_| entry.kind == EntryKind::File) {
+            prefixes.push(prefix.to_owned());
+        }
+    }
+    prefixes.sort_unstable();
+    prefixes.dedup();
+    Ok(prefixes)
 }

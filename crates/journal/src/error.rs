@@ -12,7 +12,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why an operation failed. Each variant is a different thing for the caller to do.
 ///
-/// It is `Clone`, because one failed sync answers every append that waited for it.
+/// It is `Clone`, because one failed sync answers every append that waited for it. Its text holds the
+/// texts of its causes, so it has no `source`; [`io_kind`](Error::io_kind) tells the kind at the bottom.
 #[derive(Clone, Debug, derive_more::Display, derive_more::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -26,14 +27,16 @@ pub enum Error {
     /// The disk said no. The cause names the operation and the path.
     #[display("{source}")]
     Io {
-        /// What the backend reported.
+        /// What the backend reported; part of this error's own text.
+        #[error(not(source))]
         source: Arc<io::Error>,
     },
 
     /// The disk is full: make room, then try again. Nothing has to be undone.
-    #[display("no space left: {source}; make room and try again")]
+    #[display("{source}; make room and try again")]
     NoSpace {
-        /// What the backend reported.
+        /// What the backend reported; part of this error's own text.
+        #[error(not(source))]
         source: Arc<io::Error>,
     },
 
@@ -142,6 +145,7 @@ pub enum Error {
     #[display("not committed: {source}")]
     NotCommitted {
         /// What stopped it.
+        #[error(not(source))]
         source: Arc<Error>,
     },
 
@@ -154,14 +158,16 @@ pub enum Error {
         /// The number that the edit has if it is committed.
         seq: Seq,
         /// What failed.
+        #[error(not(source))]
         source: Arc<Error>,
     },
 
-    /// An earlier write or sync failed, and nothing more is written: drop the journal and open it
+    /// An earlier write or sync failed, and nothing more is written: close the journal and open it
     /// again. Reads go on showing the last durable state.
-    #[display("an earlier failure stopped this journal, open it again: {source}")]
+    #[display("an earlier failure stopped this journal, close it and open it again: {source}")]
     Poisoned {
         /// The first failure.
+        #[error(not(source))]
         source: Arc<Error>,
     },
 
@@ -170,6 +176,15 @@ pub enum Error {
     Snapshot {
         /// What happened.
         reason: Cow<'static, str>,
+    },
+
+    /// The edit is not among those that are there and proven.
+    #[display("edit {seq} is not there: the journal holds proven edits from {first} on")]
+    NotRetained {
+        /// The edit that was asked for, or that was to come next.
+        seq: Seq,
+        /// The first edit that is retained.
+        first: Seq,
     },
 
     /// An option or a file name prefix that cannot work.

@@ -12,6 +12,7 @@ use quipu_io::Io;
 
 use crate::codec;
 use crate::format::frame;
+use crate::log::Entry;
 use crate::log::core::{Core, Machine};
 use crate::log::waiting::Answer;
 use crate::recovery::scan::Frame;
@@ -70,6 +71,14 @@ impl<S: Replayable> State<S> {
         })
     }
 
+    /// Applies the edit after those that are in the state.
+    pub(crate) fn apply_encoded(&mut self, entry: &Entry, path: &Path) -> Result<()> {
+        let edit = decode::<S>(&entry.payload, entry.seq, path, entry.offset)?;
+        self.apply(edit)
+            .map(drop)
+            .ok_or(Error::Apply { seq: entry.seq })
+    }
+
     /// Applies one part of the snapshot of `seq`.
     pub(crate) fn load(&mut self, part: &[u8], seq: Seq, path: &Path, offset: u64) -> Result<()> {
         let edit = decode::<S>(part, seq, path, offset)?;
@@ -79,7 +88,13 @@ impl<S: Replayable> State<S> {
     }
 }
 
-fn decode<S: Replayable>(bytes: &[u8], seq: Seq, path: &Path, offset: u64) -> Result<S::Edit> {
+/// The edit that these bytes hold.
+pub(crate) fn decode<S: Replayable>(
+    bytes: &[u8],
+    seq: Seq,
+    path: &Path,
+    offset: u64,
+) -> Result<S::Edit> {
     codec::decode(bytes).map_err(|reason| Error::Decode {
         seq,
         path: path.to_owned(),

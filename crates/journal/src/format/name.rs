@@ -34,6 +34,16 @@ impl FileName {
     }
 }
 
+/// The prefix in the name of a segment or a snapshot of whatever journal.
+pub(crate) fn prefix_of(name: &str) -> Option<&str> {
+    let (prefix, _) = name.rsplit_once('-')?;
+    matches!(
+        FileName::parse(name, prefix),
+        Some(FileName::Segment(_) | FileName::Snapshot(_))
+    )
+    .then_some(prefix)
+}
+
 pub(crate) fn segment(prefix: &str, number: u64) -> String {
     format!("{prefix}-{number:0DIGITS$}.log")
 }
@@ -95,6 +105,14 @@ mod tests {
         ] {
             assert_eq!(parse(&other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn the_prefix_is_found_in_the_names_of_segments_and_snapshots() {
+        assert_eq!(prefix_of(&segment("a-b", 7)), Some("a-b"));
+        assert_eq!(prefix_of(&snapshot("a", Seq::ZERO)), Some("a"));
+        assert_eq!(prefix_of("a-b.lock"), None);
+        assert_eq!(prefix_of("notes-2.log"), None);
     }
 
     #[test]

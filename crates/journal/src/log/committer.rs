@@ -73,6 +73,7 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
             {
                 let mut queue = self.core.queue();
                 self.writer.as_ref()?;
+                queue.busy = false;
                 let edits = queue.edits();
                 let patient = manner == Manner::Lingering && looks < LOOKS;
                 let complete = queue.is_round_complete() || edits >= self.expected.max(1);
@@ -107,9 +108,12 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
                 if let Err(error) = &result {
                     self.poison(error.clone());
                 }
-                self.core.end(result);
-                self.core.queue().running = false;
                 self.writer = None;
+                {
+                    let mut queue = self.core.queue();
+                    (queue.running, queue.busy) = (false, false);
+                }
+                self.core.end(result);
             }
         }
     }
@@ -125,8 +129,10 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
         match self.write(frame, edits, sync).await {
             Ok(bytes) => {
                 {
-                    // Counted before anybody is woken: whoever is answered now may append again.
-                    let queue = self.core.queue();
+                    // Counted before anybody is woken: whoever is answered now may append again. And
+                    // whoever drops the last handle then finds nothing under way.
+                    let mut queue = self.core.queue();
+                    queue.busy = false;
                     self.expected = u64::from(edits) + queue.edits();
                 }
                 let core = self.core.clone();
@@ -257,6 +263,7 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
         queue.running = false;
         let behind = std::iter::from_fn(|| queue.pop()).collect();
         queue.in_hand = 0;
+        queue.busy = false;
         behind
     }
 

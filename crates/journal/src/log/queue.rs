@@ -50,6 +50,8 @@ pub(crate) struct Queue<T, C> {
     pub(crate) phase: Phase,
     /// Whether a committer is at work, so that an append need not start one.
     pub(crate) running: bool,
+    /// Whether the committer is in the middle of something that touches the disk.
+    pub(crate) busy: bool,
     pub(crate) written: Seq,
     pub(crate) synced: Seq,
     /// A buffer to be used again.
@@ -70,6 +72,7 @@ impl<T, C> Queue<T, C> {
             in_hand: 0,
             phase: Phase::Open,
             running: false,
+            busy: false,
             written: last,
             synced: last,
             spare: None,
@@ -78,15 +81,26 @@ impl<T, C> Queue<T, C> {
         }
     }
 
-    /// Queues one append: `payload` is its edits as they stand in a frame.
-    pub(crate) fn push(&mut self, payload: &[u8], edits: u32, ticket: T, sync: bool) -> Result<()> {
+    /// Queues one append: `payload`, in pieces, is its edits as they stand in a frame.
+    pub(crate) fn push(
+        &mut self,
+        payload: &[&[u8]],
+        edits: u32,
+        ticket: T,
+        sync: bool,
+    ) -> Result<()> {
         self.check_open()?;
-        if payload.len() > self.max_queue_bytes - self.bytes {
+        let bytes: usize = payload.iter().map(|piece| piece.len()).sum();
+        if bytes > self.max_frame_bytes {
+            let (bytes, limit) = (bytes as u64, self.max_frame_bytes as u64);
+            return Err(Error::TooLarge { bytes, limit });
+        }
+        if bytes > self.max_queue_bytes - self.bytes {
             let (queued, limit) = (self.bytes as u64, self.max_queue_bytes as u64);
             return Err(Error::Overloaded { queued, limit });
         }
         let fits = matches!(self.work.back(), Some(Work::Frame(round))
-            if round.frame.len() - HEADER_BYTES + payload.len() <= self.max_frame_bytes);
+            if round.frame.len() - HEADER_BYTES + bytes <= self.max_frame_bytes);
         if !fits {
             let mut frame = self.spare.take().unwrap_or_default();
             frame.clear();
@@ -99,12 +113,14 @@ impl<T, C> Queue<T, C> {
             }));
         }
         if let Some(Work::Frame(round)) = self.work.back_mut() {
-            round.frame.extend_from_slice(payload);
+            payload
+                .iter()
+                .for_each(|piece| round.frame.extend_from_slice(piece));
             round.edits += edits;
             round.tickets.push((ticket, edits));
             round.sync |= sync;
         }
-        self.bytes += payload.len();
+        self.bytes += bytes;
         self.edits += u64::from(edits);
         Ok(())
     }
@@ -117,6 +133,7 @@ impl<T, C> Queue<T, C> {
     /// Takes what is to be done next.
     pub(crate) fn pop(&mut self) -> Option<Work<T, C>> {
         let work = self.work.pop_front();
+        self.busy = work.is_some();
         if let Some(Work::Frame(round)) = &work {
             self.bytes -= round.frame.len() - HEADER_BYTES;
             self.edits -= u64::from(round.edits);
@@ -165,7 +182,7 @@ mod tests {
     fn a_round_takes_whole_appends_up_to_the_largest_frame() {
         let mut queue = queue();
         for ticket in 0..3 {
-            queue.push(&[0; 5], 2, ticket, ticket == 2).unwrap();
+            queue.push(&[&[0; 5]], 2, ticket, ticket == 2).unwrap();
         }
         assert_eq!(queue.edits(), 6);
         assert!(queue.is_round_complete());
@@ -191,9 +208,9 @@ mod tests {
     fn the_queue_is_bounded_in_bytes() {
         let mut queue = queue();
         for ticket in 0..5 {
-            queue.push(&[0; 5], 1, ticket, true).unwrap();
+            queue.push(&[&[0; 5]], 1, ticket, true).unwrap();
         }
-        let error = queue.push(&[0; 1], 1, 5, true).unwrap_err();
+        let error = queue.push(&[&[0; 1]], 1, 5, true).unwrap_err();
         assert!(matches!(
             error,
             Error::Overloaded {
@@ -202,15 +219,15 @@ mod tests {
             }
         ));
         queue.pop();
-        queue.push(&[0; 10], 1, 5, true).unwrap();
+        queue.push(&[&[0; 10]], 1, 5, true).unwrap();
     }
 
     #[test]
     fn commands_keep_their_place_and_a_closed_queue_takes_nothing() {
         let mut queue = queue();
-        queue.push(&[0; 1], 1, 0, true).unwrap();
+        queue.push(&[&[0; 1]], 1, 0, true).unwrap();
         queue.push_command(());
-        queue.push(&[0; 1], 1, 1, true).unwrap();
+        queue.push(&[&[0; 1]], 1, 1, true).unwrap();
         assert!(matches!(queue.pop(), Some(Work::Frame(_))));
         assert!(queue.is_round_complete());
         assert!(matches!(queue.pop(), Some(Work::Command(()))));

@@ -46,7 +46,7 @@ impl<I: Io> Recovery<I> {
                 self.succeed(tail, &file, options).await?
             }
         };
-        if !self.marked {
+        if !self.directory.is_marked().await? {
             self.mark().await?;
         }
         for temporary in &self.listing.temporaries {

@@ -34,14 +34,12 @@ use self::scan::{Frame, Frames, Stop};
 use self::tail::Tail;
 use crate::directory::{Directory, Listing};
 use crate::format::header::FRAMES_OFFSET;
-use crate::format::mark;
 use crate::{Error, Result, Seq};
 
 /// A log that is being opened.
 pub(crate) struct Recovery<I: Io> {
     directory: Directory<I>,
     lock: I::Lock,
-    marked: bool,
     listing: Listing,
     segments: Vec<Segment>,
     /// The segments that hold the log, of `segments`.
@@ -67,16 +65,8 @@ impl<I: Io> Recovery<I> {
             .await
             .map_err(Error::io)?;
         let lock = take_lock(&directory).await?;
-        let marked = is_marked(&directory).await?;
         let listing = directory.list().await?;
-        if listing.segments.is_empty() && (marked || !listing.snapshots.is_empty()) {
-            let reason = if marked {
-                "the lock file says that the journal exists, and no segment of it is there"
-            } else {
-                "there are snapshots and no segment"
-            };
-            return Err(Error::corrupt(&directory.path, 0, reason));
-        }
+        directory.check_start(&listing).await?;
         let segments = survey::read(&directory, &listing).await?;
         let chain = if segments.is_empty() {
             0..0
@@ -93,7 +83,6 @@ impl<I: Io> Recovery<I> {
             current: chain.start,
             directory,
             lock,
-            marked,
             listing,
             segments,
             chain,
@@ -282,15 +271,4 @@ async fn take_lock<I: Io>(directory: &Directory<I>) -> Result<I::Lock> {
             ErrorKind::WouldBlock => Error::Locked { path },
             _ => Error::io(error),
         })
-}
-
-async fn is_marked<I: Io>(directory: &Directory<I>) -> Result<bool> {
-    let path = &directory.lock();
-    let file = directory
-        .io
-        .open(path, OpenOptions::ReadOnly)
-        .await
-        .map_err(Error::io)?;
-    let bytes = file.read_at(0, mark::MARK.len()).await.map_err(Error::io)?;
-    Ok(mark::is_marked(&bytes))
 }

@@ -1,6 +1,6 @@
-//! Reads the header and the seal of every segment.
+//! Reads the header and the seal of segments.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use quipu_io::{File, Io, OpenOptions};
 
@@ -12,6 +12,14 @@ use crate::format::seal::{SEAL_BYTES, Seal, SealBlock};
 use crate::format::{HeaderError, VERSION};
 use crate::{Error, Result};
 
+/// A segment whose first two blocks were read.
+pub(crate) struct Surveyed<F> {
+    pub(crate) path: PathBuf,
+    pub(crate) file: F,
+    pub(crate) size: u64,
+    pub(crate) segment: Segment,
+}
+
 /// The segments of a listing, in its order.
 pub(crate) async fn read<I: Io>(
     directory: &Directory<I>,
@@ -19,36 +27,49 @@ pub(crate) async fn read<I: Io>(
 ) -> Result<Vec<Segment>> {
     let mut segments = Vec::with_capacity(listing.segments.len());
     for &number in &listing.segments {
-        let path = directory.segment(number);
-        let file = directory
-            .io
-            .open(&path, OpenOptions::ReadOnly)
-            .await
-            .map_err(Error::io)?;
-        let both = usize_of(SEAL_OFFSET) + SEAL_BYTES;
-        let bytes = file.read_at(0, both).await.map_err(Error::io)?;
-        let header = SegmentHeader::decode(&bytes, &directory.prefix)
-            .map_err(|error| header_error(&path, error))?;
-        if header.number != number {
-            let reason = format!("its header says that it is segment {}", header.number);
-            return Err(Error::corrupt(&path, 0, reason));
-        }
-        // It had its space before it had its name, so no crash leaves it shorter.
-        let size = file.size().await.map_err(Error::io)?;
-        if size < FRAMES_OFFSET {
-            return Err(Error::corrupt(&path, size, "it ends before its frames"));
-        }
-        let block = bytes.get(usize_of(SEAL_OFFSET)..).unwrap_or_default();
-        let seal = match Seal::decode(block, number, header.generation) {
-            SealBlock::None => None,
-            SealBlock::Seal(seal) => Some(seal),
-            SealBlock::Damaged => {
-                return Err(Error::corrupt(&path, SEAL_OFFSET, "its seal is damaged"));
-            }
-        };
-        segments.push(Segment { header, seal });
+        segments.push(read_one(directory, number).await?.segment);
     }
     Ok(segments)
+}
+
+/// The segment with this number.
+pub(crate) async fn read_one<I: Io>(
+    directory: &Directory<I>,
+    number: u64,
+) -> Result<Surveyed<I::File>> {
+    let path = directory.segment(number);
+    let file = directory
+        .io
+        .open(&path, OpenOptions::ReadOnly)
+        .await
+        .map_err(Error::io)?;
+    let size = file.size().await.map_err(Error::io)?;
+    let both = usize_of(SEAL_OFFSET) + SEAL_BYTES;
+    let bytes = file.read_at(0, both).await.map_err(Error::io)?;
+    let header = SegmentHeader::decode(&bytes, &directory.prefix)
+        .map_err(|error| header_error(&path, error))?;
+    if header.number != number {
+        let reason = format!("its header says that it is segment {}", header.number);
+        return Err(Error::corrupt(&path, 0, reason));
+    }
+    // It had its space before it had its name, so no crash leaves it shorter.
+    if size < FRAMES_OFFSET {
+        return Err(Error::corrupt(&path, size, "it ends before its frames"));
+    }
+    let block = bytes.get(usize_of(SEAL_OFFSET)..).unwrap_or_default();
+    let seal = match Seal::decode(block, number, header.generation) {
+        SealBlock::None => None,
+        SealBlock::Seal(seal) => Some(seal),
+        SealBlock::Damaged => {
+            return Err(Error::corrupt(&path, SEAL_OFFSET, "its seal is damaged"));
+        }
+    };
+    Ok(Surveyed {
+        path,
+        file,
+        size,
+        segment: Segment { header, seal },
+    })
 }
 
 /// What a header that was not accepted means to the caller.
