@@ -57,7 +57,7 @@ pub enum Error {
     },
 
     /// The file's first bytes are not those of a file of this kind.
-    #[display("{} is not a file of a journal: its first bytes are wrong", path.display())]
+    #[display("{} is not a file of a journal, its first bytes are wrong: restore it or move it away", path.display())]
     NotAJournal {
         /// The file.
         path: PathBuf,
@@ -78,7 +78,7 @@ pub enum Error {
     },
 
     /// The edits in this file are encoded in a way that this release does not know.
-    #[display("{} is encoded with codec {found}, which this release does not know", path.display())]
+    #[display("{} is encoded with codec {found}, which this release does not know; use a newer one", path.display())]
     UnsupportedCodec {
         /// The file.
         path: PathBuf,

@@ -148,7 +148,10 @@ mod state;
 
 pub use append::{Append, AppendBatch};
 pub use error::{Error, Result};
-pub use inspect::{Dump, Frame, Item, Segment, Snapshot, Verified, dump, prefixes, verify};
+pub use inspect::{
+    Dump, Frame, Item, Predecessor, Progress, Sealed, Segment, Snapshot, Successor, Verified, dump,
+    prefixes, verify,
+};
 pub use journal::{Journal, Status};
 /// The real backend, so that a program that needs nothing else of `quipu-io` need not name it.
 pub use quipu_io::DiskIo;

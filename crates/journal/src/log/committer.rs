@@ -262,8 +262,8 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
         });
         queue.running = false;
         let behind = std::iter::from_fn(|| queue.pop()).collect();
-        queue.in_hand = 0;
         queue.busy = false;
+        queue.in_hand = 0;
         behind
     }
 
