@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use common::{Edit, Files, Map, last_seq, set, small_options, state};
 use quipu_io::sim::{DiskImage, Sim, SimIo, SimOptions};
 use quipu_io::{Bytes, DiskIo, Io};
-use quipu_journal::{Error, Journal, Left};
+use quipu_journal::{Error, Journal, Left, Reader};
 
 const DIR: &str = "journal";
 const SEAL: usize = 4096;
@@ -134,6 +134,7 @@ mod judge {
 /// A directory with a known history.
 struct Scene {
     name: &'static str,
+    edits: Vec<Edit>,
     /// The states after each number of edits.
     states: Vec<Map>,
     files: Files,
@@ -146,6 +147,7 @@ struct Scene {
 struct Builder {
     sim: Sim,
     journal: Option<Journal<Map, SimIo>>,
+    edits: Vec<Edit>,
     states: Vec<Map>,
     older: BTreeMap<String, BTreeSet<Bytes>>,
 }
@@ -155,6 +157,7 @@ impl Builder {
         let mut builder = Builder {
             sim: Sim::new(SimOptions::default()),
             journal: None,
+            edits: Vec::new(),
             states: vec![Map::default()],
             older: BTreeMap::new(),
         };
@@ -178,6 +181,7 @@ impl Builder {
             let _ = quipu_journal::Replayable::apply(&mut next, edit.clone());
             self.states.push(next);
         }
+        self.edits.extend(edits.iter().cloned());
         let append = self.journal.as_ref().unwrap().append_batch(edits);
         self.sim.run(append).unwrap().unwrap();
         self.remember();
@@ -221,6 +225,7 @@ impl Builder {
         }
         Scene {
             name,
+            edits: std::mem::take(&mut self.edits),
             states: std::mem::take(&mut self.states),
             image: files.to_image(DIR),
             files,
@@ -441,6 +446,10 @@ async fn examine<I: Io>(
     now: impl Fn() -> Files,
 ) -> Outcome {
     let all = scene.states.len() - 1;
+    if let Err(error) = read(io.clone(), &dir, scene).await {
+        check_error(&error, &dir);
+    }
+    assert!(now() == *damaged, "the reader has changed bytes");
     let journal = match Journal::<Map, I>::open(io.clone(), &dir, small_options()).await {
         Ok(journal) => journal,
         Err(error) => {
@@ -483,6 +492,34 @@ async fn examine<I: Io>(
     assert_eq!(state(&journal), expected);
     assert_eq!(journal.recovered().left, Left::Clean);
     outcome
+}
+
+/// Reads without a lock: what comes is right, up to the end or an error.
+async fn read<I: Io>(io: I, dir: &Path, scene: &Scene) -> Result<(), Error> {
+    let mut reader = Reader::<Map, I>::open(io, dir).await?;
+    let proven = reader.proven();
+    let mut before = None;
+    let mut ended = Ok(());
+    loop {
+        match reader.next().await {
+            Ok(Some((seq, edit))) => {
+                assert_eq!(edit, scene.edits[seq.get() as usize - 1], "edit {seq}");
+                assert!(before.is_none_or(|before| before + 1 == seq.get()), "{seq}");
+                before = Some(seq.get());
+            }
+            Ok(None) => break,
+            Err(error) => {
+                ended = Err(error);
+                break;
+            }
+        }
+    }
+    match reader.replay_to(proven).await {
+        Ok(map) => assert_eq!(map, scene.states[proven.get() as usize], "at {proven}"),
+        Err(Error::NotRetained { .. }) => {}
+        Err(error) => check_error(&error, dir),
+    }
+    ended
 }
 
 /// The error is one of those for damage, and names a file in the directory.

@@ -288,6 +288,17 @@ fn a_journal_that_is_only_dropped_loses_nothing() {
 }
 
 #[test]
+fn the_lock_is_free_as_soon_as_an_idle_journal_is_dropped() {
+    let dir = tempdir().unwrap();
+    for count in 1..=100 {
+        let opening = Journal::<Map>::open(DiskIo::new().unwrap(), dir.path(), small_options());
+        let journal = block_on(opening).unwrap();
+        let answer = block_on(journal.append(Edit::Add(1))).unwrap();
+        assert_eq!(answer, Ok(count));
+    }
+}
+
+#[test]
 fn an_open_that_is_dropped_leaves_a_journal_that_opens() {
     let (dir, journal) = new_journal();
     block_on(journal.append(Edit::Add(1))).unwrap().unwrap();
