@@ -10,7 +10,7 @@ use quipu_io::{File, Io, IoError};
 
 use crate::directory::{Directory, Draft};
 use crate::format::Checksum;
-use crate::format::frame::{self, HEADER_BYTES};
+use crate::format::frame::{self, HEADER_BYTES, usize_of};
 use crate::format::header::{FRAMES_OFFSET, Predecessor, SEAL_OFFSET, SegmentHeader};
 use crate::format::seal::{Seal, Successor};
 use crate::options::LogOptions;
@@ -31,6 +31,9 @@ pub(crate) struct SegmentWriter<I: Io> {
     end: Mark,
     allocated: u64,
     allocation_bytes: u64,
+    /// Up to here the space is in use, as the file system sees it.
+    zeroed: u64,
+    zero_bytes: u64,
 }
 
 /// A segment's place in the sequence of edits.
@@ -88,6 +91,8 @@ impl<I: Io> SegmentWriter<I> {
             end,
             allocated,
             allocation_bytes: options.allocation_bytes,
+            zeroed: end.offset,
+            zero_bytes: options.zero_ahead_bytes,
         })
     }
 
@@ -108,6 +113,8 @@ impl<I: Io> SegmentWriter<I> {
             // Zeros behind the frames may or may not have space behind them: ask again.
             allocated: end.offset,
             allocation_bytes: options.allocation_bytes,
+            zeroed: end.offset,
+            zero_bytes: options.zero_ahead_bytes,
         }
     }
 
@@ -139,18 +146,35 @@ impl<I: Io> SegmentWriter<I> {
     /// Makes sure that `bytes` more can be written.
     pub(crate) async fn reserve(&mut self, bytes: u64) -> Result<(), Failure> {
         let needed = self.end.offset + bytes;
-        if needed <= self.allocated {
-            return Ok(());
+        if needed > self.allocated {
+            let smallest = FIRST_ALLOCATION_BYTES.min(self.allocation_bytes);
+            let step = self.allocated.clamp(smallest, self.allocation_bytes);
+            let target = needed + step;
+            let reserved = self
+                .file
+                .allocate(self.allocated, target - self.allocated)
+                .await;
+            reserved.map_err(|error| Failure::Refused(self.error(error)))?;
+            self.allocated = target;
         }
-        let smallest = FIRST_ALLOCATION_BYTES.min(self.allocation_bytes);
-        let step = self.allocated.clamp(smallest, self.allocation_bytes);
-        let target = needed + step;
-        let reserved = self
-            .file
-            .allocate(self.allocated, target - self.allocated)
-            .await;
-        reserved.map_err(|error| Failure::Refused(self.error(error)))?;
-        self.allocated = target;
+        if needed > self.zeroed && self.zero_bytes > 0 {
+            self.zero(needed).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes zeros over the space ahead, up to `needed` at the least.
+    ///
+    /// A file system that journals its metadata has to note that reserved space is in use now, at
+    /// every sync that writes into a new block of it: that takes as long again as the sync of the
+    /// data. Here it does so once for many rounds.
+    async fn zero(&mut self, needed: u64) -> Result<(), Failure> {
+        let start = self.zeroed.max(self.end.offset);
+        let end = (needed + self.zero_bytes).min(self.allocated);
+        let zeros = Bytes::from(vec![0; usize_of(end - start)]);
+        let written = self.file.write_at(start, zeros).await;
+        written.map_err(|error| Failure::Fatal(self.error(error)))?;
+        self.zeroed = end;
         Ok(())
     }
 
