@@ -297,7 +297,8 @@ async fn truncate<I: Io>(core: &Arc<Core<I, Acknowledge>>, seq: Seq) -> Result<(
             .snapshots
             .iter()
             .copied()
-            .filter(|old| *old != seq)
+            // A higher floor was promised before, perhaps by a call that a crash has cut short.
+            .filter(|old| *old < seq)
             .collect();
         snapshot::Prune {
             snapshots,
