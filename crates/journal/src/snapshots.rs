@@ -52,7 +52,8 @@ pub(crate) fn after_round<S: Replayable, I: Io>(core: &Arc<Core<I, Applied<S>>>,
         snapshot_bytes: keeper.newest.map_or(0, |newest| newest.bytes),
         segments: segments_behind(core, &keeper),
     };
-    if keeper.automatic || !keeper.policy.is_due(growth) {
+    let due = keeper.policy.is_due(growth) || is_overgrown(core, &keeper);
+    if keeper.automatic || !due {
         return;
     }
     keeper.automatic = true;
@@ -75,6 +76,18 @@ fn segments_behind<S: Replayable, I: Io>(core: &Core<I, Applied<S>>, keeper: &Ke
     }
     let covered = snapshot::covered(&files.segments, keeper.seq()).len();
     (files.segments.len() - covered).saturating_sub(keeper.excused_segments)
+}
+
+/// Whether too many segments are there, and some for which a snapshot stands: a program that crashes
+/// again and again behind the same edit leaves one each time, and none of them calls for a snapshot.
+fn is_overgrown<S: Replayable, I: Io>(core: &Core<I, Applied<S>>, keeper: &Keeper) -> bool {
+    let files = lock(&core.files);
+    let most = keeper.policy.max_segments;
+    if files.segments.len().saturating_sub(keeper.excused_segments) <= most {
+        return false;
+    }
+    let plan = snapshot::plan(&files, &keeper.damaged, keeper.retention, most);
+    !plan.segments.is_empty()
 }
 
 /// Takes a snapshot of the durable state and removes what it makes superfluous.
