@@ -20,7 +20,7 @@ pub(crate) const PAGE: usize = 4200;
 pub(crate) const SIZES: [usize; 3] = [SMALL, SECTOR, PAGE];
 
 /// What a journal is asked to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
     /// Append, and wait for the answer.
     Append(usize),
@@ -43,7 +43,7 @@ pub(crate) enum Op {
 }
 
 /// What a log is asked to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogOp {
     Append(usize, Durability),
     /// Append and drop the future.
