@@ -170,12 +170,14 @@ impl<P: Program> Explorer<'_, P> {
     fn conditions(&self, random: &mut Random, tape: Option<Tape>, collect: bool) -> Conditions {
         let wild = self.plan.wild && tape.is_none();
         let seed = random.next();
-        let mut sim = SimOptions::default();
-        sim.seed = seed;
-        sim.sector_size = self.plan.sector;
-        sim.step_limit = 1_000_000;
-        sim.latency = Latency::None;
-        sim.tape = tape.unwrap_or_else(|| Tape::seeded(seed));
+        let mut sim = SimOptions {
+            seed,
+            sector_size: self.plan.sector,
+            step_limit: 1_000_000,
+            latency: Latency::None,
+            tape: tape.unwrap_or_else(|| Tape::seeded(seed)),
+            ..SimOptions::default()
+        };
         if wild {
             let schedules = [
                 Schedule::Fifo,
