@@ -1,1 +1,13 @@
-//! Examples of programs that embed Quipu; each is a file of its own.
+//! How a program embeds Quipu. Each program is a file beside this package's `Cargo.toml`:
+//!
+//! - `counter`: the shortest complete one.
+//! - `ledger`: pays the rows of a CSV file, each at most once, however often it is killed; the
+//!   machine behind it is [`ledger::Ledger`].
+//! - `generate_payments`: prints the CSV file in `data/`.
+
+pub mod ledger;
+
+/// The code in the repository's README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

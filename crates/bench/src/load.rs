@@ -17,7 +17,6 @@ pub(crate) struct Load {
     pub(crate) appends: u64,
     pub(crate) record_bytes: usize,
     /// The size of the state that a snapshot is taken of; 0 where the workload has none.
-    #[expect(dead_code, reason = "no subject of this build has a state")]
     pub(crate) state_bytes: u64,
 }
 

@@ -32,6 +32,7 @@ mod workload;
 mod subjects {
     #[cfg(feature = "peers")]
     pub(crate) mod okaywal;
+    pub(crate) mod quipu;
     #[cfg(feature = "peers")]
     pub(crate) mod raft_engine;
     pub(crate) mod raw;

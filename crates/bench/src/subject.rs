@@ -14,7 +14,13 @@
 
 use std::path::Path;
 
-use crate::{Result, load::Load, measurement::Measurement, subjects::raw, workload::Workload};
+use crate::{
+    Result,
+    load::Load,
+    measurement::Measurement,
+    subjects::{quipu, raw},
+    workload::Workload,
+};
 
 /// A subject's part in a group of workloads, or why it has none.
 pub(crate) type Part<T> = std::result::Result<T, &'static str>;
@@ -58,6 +64,7 @@ pub(crate) struct SnapshotStall {
 pub(crate) fn all() -> Vec<Subject> {
     vec![
         raw::SUBJECT,
+        quipu::SUBJECT,
         #[cfg(feature = "peers")]
         crate::subjects::raft_engine::SUBJECT,
         #[cfg(feature = "peers")]

@@ -1,2 +1,73 @@
-//! The `quipu` command.
-fn main() {}
+//! The `quipu` command: looks into what Quipu keeps on disk.
+//!
+//! How it is laid out: each subcommand is a module that holds its arguments and runs it; what it
+//! finds out comes from the libraries, and nothing here knows a byte on disk.
+//!
+//! Invariants:
+//! - Reports go to stdout, for people or with `--json` one object per line; everything else goes to
+//!   stderr.
+//! - The exit code is 0 only on success, 1 on a failure, 2 on arguments that make no sense.
+//! - What is wrong is one line each on stderr that begins with `error:` and says what to do.
+//! - When the reader of stdout goes away the command ends quietly, but not as a success: it has not
+//!   said all that it was asked for.
+
+mod count;
+mod failure;
+mod journal;
+mod progress;
+
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use quipu_io::DiskIo;
+
+use crate::failure::Failure;
+
+/// Look into what Quipu keeps on disk.
+///
+/// Everything here only reads: no lock is taken and nothing is changed, so it works beside a program
+/// that has the files open, and on a read-only copy.
+#[derive(Debug, Parser)]
+#[command(name = "quipu", version, after_help = EXAMPLES)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  quipu journal verify ledger           Is the journal in the directory \"ledger\" intact?
+  quipu journal dump ledger | less      What is in its files?
+
+Exit codes: 0 success, 1 failure or damage found, 2 wrong usage";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(subcommand)]
+    Journal(journal::Command),
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let mut stdout = BufWriter::new(io::stdout().lock());
+    let result = run(&args.command, &mut stdout);
+    // What was found out before a failure is part of the report, and stands before it.
+    let flushed = stdout.flush().map_err(Failure::from);
+    match result.and(flushed) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command, stdout: &mut impl Write) -> Result<(), Failure> {
+    let io = DiskIo::new().map_err(|cause| Failure::Text(cause.to_string()))?;
+    smol::block_on(async {
+        match command {
+            Command::Journal(command) => journal::run(&io, command, stdout).await,
+        }
+    })
+}

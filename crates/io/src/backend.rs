@@ -74,6 +74,15 @@ pub trait Io: Clone + Send + Sync + 'static {
     /// On a real backend this is a thread of its own where file operations block in place instead
     /// of changing threads; in the simulator it is a task like any other.
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static);
+
+    /// How often a future that waits for work of [`spawn`](Io::spawn) may ask again at once, letting
+    /// others run in between, before it goes to sleep.
+    ///
+    /// Waking a thread that sleeps can take a quarter of the time of a sync. A backend with threads
+    /// answers with what is worth that; 0, the default, is never.
+    fn busy_polls(&self) -> u32 {
+        0
+    }
 }
 
 /// An open inode.

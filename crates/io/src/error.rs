@@ -49,6 +49,21 @@ impl IoError {
         )
     }
 
+    /// The same error about another path: for a handle whose file was renamed since it was opened.
+    pub fn moved(error: io::Error, path: &Path) -> io::Error {
+        let kind = error.kind();
+        match error.downcast::<IoError>() {
+            Ok(detail) => io::Error::new(
+                kind,
+                IoError {
+                    path: path.to_owned(),
+                    ..detail
+                },
+            ),
+            Err(error) => error,
+        }
+    }
+
     /// The detail inside an error that a backend returned.
     pub fn of(error: &io::Error) -> Option<&IoError> {
         error.get_ref()?.downcast_ref()

@@ -6,7 +6,7 @@
 //! - [`DiskIo`], the real one. It works under any executor: smol, tokio, or a bare `block_on`.
 //!   It is made for Linux and builds on other Unix systems, where cached reads change threads and
 //!   space is reserved by writing zeros. Windows is not a target.
-//! - `sim::SimIo` (feature `sim`), a disk in memory that loses exactly what a real disk may lose,
+//! - `SimIo` in the module `sim` (feature `sim`), a disk in memory that loses exactly what a real disk may lose,
 //!   under a deterministic executor with virtual time.
 //!
 //! A program that is generic over `Io` runs unchanged on both:

@@ -280,6 +280,21 @@ mod determinism {
         assert_eq!(run(1), run(1));
     }
 
+    /// What must not repeat does not repeat after a crash either.
+    #[test]
+    fn every_lifetime_has_its_own_random_numbers() {
+        let first = Sim::new(SimOptions::default());
+        let drawn = first.io().random();
+        let image = first.crash();
+        let next = || {
+            Sim::boot(image.clone(), SimOptions::default())
+                .io()
+                .random()
+        };
+        assert_ne!(drawn, next());
+        assert_eq!(next(), next());
+    }
+
     #[test]
     fn the_digits_replay_the_run() {
         let sim = Sim::new(SimOptions::seeded(5));
@@ -388,18 +403,93 @@ mod crashes {
     /// Operations that are cut off by the end of the world do not complete after it.
     #[test]
     fn a_crash_completes_no_sync() {
-        let sim = Sim::new(SimOptions::default());
+        let sim = Sim::new(SimOptions {
+            crash_at: Some(1),
+            ..SimOptions::default()
+        });
         let io = sim.io();
-        let task = io.clone();
-        sim.block_on(async {
+        let program = async {
             let file = create(&io, "a").await.unwrap();
-            io.spawn(async move { file.sync_data().await.unwrap() });
-            task.sleep(Duration::from_micros(50)).await;
-        })
-        .unwrap();
-        let points = sim.crash_points();
-        drop(sim);
-        assert_eq!(points, 0);
+            io.sync_dir(path("")).await.unwrap();
+            let marked = async { io.mark("while the sync is under way") };
+            futures::future::join(file.sync_data(), marked).await
+        };
+        let stopped = sim.block_on(program).map(drop);
+        assert_eq!(stopped, Err(Stopped::Crashed { point: 1 }));
+        let all_lost = Tape::replay([u32::MAX; 9]);
+        let mut image = sim.crash().crashed(Profile::Posix, all_lost);
+        assert!(image.read("a").is_err());
+    }
+}
+
+/// Random programs over random crashes, many lifetimes each.
+mod lifetimes {
+    use super::*;
+    use quipu_io::sim::Random;
+
+    const NAMES: [&str; 6] = ["a", "b", "d/a", "d/b", "e/a", "e/b"];
+
+    async fn step(io: &SimIo, random: &mut Random) -> std::io::Result<()> {
+        let mut name = || path(NAMES[random.below(6) as usize]);
+        let (first, second) = (name(), name());
+        match random.below(10) {
+            0 => return io.rename(first, second).await,
+            1 => return io.remove_file(first).await,
+            2 => return io.hard_link(first, second).await,
+            3 => return io.sync_dir(first.parent().unwrap()).await,
+            4 => return io.rename(path("d"), path("e")).await,
+            5 => return io.create_dir_all(path("d")).await,
+            _ => {}
+        }
+        let file = io.open(first, OpenOptions::Create).await?;
+        let offset = u64::from(random.below(3000));
+        match random.below(5) {
+            0 => file.set_len(offset).await,
+            1 => file.allocate(offset, 700).await,
+            2 => file.sync_data().await,
+            _ => {
+                let len = random.below(2000) as usize;
+                file.write_at(offset, vec![b'x'; len].into()).await
+            }
+        }
+    }
+
+    fn contents(image: &mut DiskImage) -> Vec<Option<Bytes>> {
+        NAMES.iter().map(|name| image.read(name).ok()).collect()
+    }
+
+    /// What was seen after a crash stays, whatever a crash right after it does.
+    #[test]
+    fn what_was_seen_stays() {
+        for seed in 0..200 {
+            let mut random = Random::new(seed, 0);
+            let mut image = DiskImage::empty(512);
+            for life in 0..8 {
+                let profiles = [Profile::KillOnly, Profile::Ext4Ordered, Profile::Posix];
+                let profile = profiles[random.below(3) as usize];
+                let sim = Sim::boot(
+                    image,
+                    SimOptions {
+                        profile,
+                        ..SimOptions::seeded(seed + 1000 * life)
+                    },
+                );
+                let io = sim.io();
+                sim.block_on(async {
+                    for _ in 0..20 {
+                        // Many of these cannot work: the names are drawn blindly.
+                        let _ = step(&io, &mut random).await;
+                    }
+                })
+                .unwrap();
+                image = sim.crash();
+                let mut seen = image.clone().crashed(Profile::Posix, Tape::seeded(seed));
+                let contents_seen = contents(&mut seen);
+                let mut again = seen.crashed(Profile::Posix, Tape::seeded(seed + 1));
+                assert_eq!(contents(&mut again), contents_seen, "seed {seed}");
+                assert!(again.tape().digits().is_empty(), "seed {seed}");
+            }
+        }
     }
 }
 

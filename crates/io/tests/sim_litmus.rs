@@ -26,6 +26,21 @@ fn run(program: impl AsyncFnOnce(SimIo) -> std::io::Result<()>) -> DiskImage {
     sim.crash()
 }
 
+/// The disk after a power loss and another program.
+fn next_life(
+    image: &DiskImage,
+    tape: Tape,
+    program: impl AsyncFnOnce(SimIo) -> std::io::Result<()>,
+) -> DiskImage {
+    let options = SimOptions {
+        tape,
+        ..SimOptions::default()
+    };
+    let sim = Sim::boot(image.clone(), options);
+    sim.block_on(program(sim.io())).unwrap().unwrap();
+    sim.crash()
+}
+
 /// What the names hold in every state that a crash can leave.
 fn outcomes(image: &DiskImage, profile: Profile, names: &[&str]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
@@ -230,6 +245,10 @@ fn two_independent_renames() {
         "none | \"\"",
     ];
     expect(&image, Posix, &names, &any);
+    // The later one is looked at first.
+    let names = ["sub/b", "a"];
+    let prefix = ["none | none", "none | \"OLD\"", "\"\" | \"OLD\""];
+    expect(&image, Ext4Ordered, &names, &prefix);
 }
 
 #[test]
@@ -324,13 +343,13 @@ fn a_cut_and_growth() {
         write(&file, 512, SECTOR_A).await?;
         file.sync_data().await?;
         file.set_len(2).await?;
-        file.set_len(1024).await
+        file.set_len(1536).await
     });
     let states = [
         "\"OLD.x509 Ax512\"",
         "\"OL.x510 Ax512\"",
         "\"OL\"",
-        "\"OL.x1022\"",
+        "\"OL.x1534\"",
     ];
     for profile in [Ext4Ordered, Posix] {
         expect(&image, profile, &["old"], &states);
@@ -387,6 +406,15 @@ fn a_new_directory() {
     expect(&image, Ext4Ordered, &["dir/f"], &["\"hi\""]);
     // The directory's own name is its parent's affair.
     expect(&image, Posix, &["dir/f"], &["none", "\"hi\""]);
+
+    let image = run(async |io| {
+        io.create_dir_all(Path::new("dir")).await?;
+        create(&io, "dir/f", "hi").await?;
+        sync(&io, "dir/f").await?;
+        sync_dir(&io, "dir").await?;
+        sync_dir(&io, "").await
+    });
+    expect(&image, Posix, &["dir/f"], &["\"hi\""]);
 }
 
 /// What recovery does not read stays open, and a second crash may show it another way.
@@ -453,4 +481,40 @@ fn a_kill_and_then_a_power_loss() {
     let killed = image.crashed(KillOnly, Tape::zeros());
     expect(&killed, KillOnly, &["old"], &["\"NEW\""]);
     expect(&killed, Posix, &["old"], &["\"OLD\"", "\"NEW\""]);
+}
+
+/// A write to a part of an open sector decides what the rest of it is.
+#[test]
+fn a_part_written_over_an_open_sector() {
+    let image = run(async |io| {
+        let file = open(&io, "old").await?;
+        file.set_len(512).await?;
+        file.sync_data().await?;
+        write(&file, 0, SECTOR_A).await
+    });
+    for (digit, state) in [(0, "\"xAx511\""), (1, "\"xLD.x509\"")] {
+        let image = next_life(&image, Tape::replay([digit]), async |io| {
+            let file = open(&io, "old").await?;
+            write(&file, 0, "x").await?;
+            file.sync_data().await
+        });
+        expect(&image, Posix, &["old"], &[state]);
+    }
+}
+
+/// What lay beyond the surviving size does not come back when the file grows again.
+#[test]
+fn growth_over_lost_appends() {
+    let image = run(async |io| {
+        let file = open(&io, "old").await?;
+        write(&file, 3, "+1").await?;
+        write(&file, 512, SECTOR_A).await
+    });
+    let size_lost = Tape::replay([2]);
+    let image = next_life(&image, size_lost, async |io| {
+        let file = open(&io, "old").await?;
+        file.set_len(1024).await?;
+        file.sync_data().await
+    });
+    expect(&image, Posix, &["old"], &["\"OLD.x1021\""]);
 }

@@ -77,12 +77,16 @@ impl<I: Io> Directory<I> {
 
     /// Whether the lock file says that a first segment was published here.
     pub(crate) async fn is_marked(&self) -> Result<bool> {
+        Ok(mark::is_marked(&self.mark().await?))
+    }
+
+    /// What stands in the lock file where the mark would be; empty if there is no lock file.
+    async fn mark(&self) -> Result<Bytes> {
         let file = match self.io.open(&self.lock(), OpenOptions::ReadOnly).await {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Bytes::new()),
             opened => opened.map_err(Error::io)?,
         };
-        let bytes = file.read_at(0, mark::MARK.len()).await.map_err(Error::io)?;
-        Ok(mark::is_marked(&bytes))
+        file.read_at(0, mark::MARK.len()).await.map_err(Error::io)
     }
 
     /// Fails if there are files of a journal, and none that it could start with.
@@ -186,9 +190,25 @@ impl<I: Io> Draft<'_, I> {
 pub(crate) async fn prefixes<I: Io>(io: &I, path: &Path) -> Result<Vec<String>> {
     let mut prefixes = Vec::new();
     for entry in io.read_dir(path).await.map_err(Error::io)? {
-        let prefix = entry.name.to_str().and_then(name::prefix_of);
-        if let Some(prefix) = prefix.filter(|_| entry.kind == EntryKind::File) {
+        let Some(text) = entry
+            .name
+            .to_str()
+            .filter(|_| entry.kind == EntryKind::File)
+        else {
+            continue;
+        };
+        if let Some(prefix) = name::prefix_of(text) {
             prefixes.push(prefix.to_owned());
+        } else if let Some(prefix) = name::prefix_of_lock(text) {
+            let directory = Directory::new(io.clone(), path, prefix)?;
+            // Others have files with such names too: only an intact mark tells that it is ours.
+            if directory
+                .mark()
+                .await
+                .is_ok_and(|mark| mark == mark::MARK[..])
+            {
+                prefixes.push(prefix.to_owned());
+            }
         }
     }
     prefixes.sort_unstable();

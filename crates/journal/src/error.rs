@@ -12,7 +12,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why an operation failed. Each variant is a different thing for the caller to do.
 ///
-/// It is `Clone`, because one failed sync answers every append that waited for it.
+/// It is `Clone`, because one failed sync answers every append that waited for it. Its text holds the
+/// texts of its causes, so it has no `source`; [`io_kind`](Error::io_kind) tells the kind at the bottom.
 #[derive(Clone, Debug, derive_more::Display, derive_more::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -26,14 +27,16 @@ pub enum Error {
     /// The disk said no. The cause names the operation and the path.
     #[display("{source}")]
     Io {
-        /// What the backend reported.
+        /// What the backend reported; part of this error's own text.
+        #[error(not(source))]
         source: Arc<io::Error>,
     },
 
     /// The disk is full: make room, then try again. Nothing has to be undone.
-    #[display("no space left: {source}; make room and try again")]
+    #[display("{source}; make room and try again")]
     NoSpace {
-        /// What the backend reported.
+        /// What the backend reported; part of this error's own text.
+        #[error(not(source))]
         source: Arc<io::Error>,
     },
 
@@ -54,7 +57,7 @@ pub enum Error {
     },
 
     /// The file's first bytes are not those of a file of this kind.
-    #[display("{} is not a file of a journal: its first bytes are wrong", path.display())]
+    #[display("{} is not a file of a journal, its first bytes are wrong: restore it or move it away", path.display())]
     NotAJournal {
         /// The file.
         path: PathBuf,
@@ -75,7 +78,7 @@ pub enum Error {
     },
 
     /// The edits in this file are encoded in a way that this release does not know.
-    #[display("{} is encoded with codec {found}, which this release does not know", path.display())]
+    #[display("{} is encoded with codec {found}, which this release does not know; use a newer one", path.display())]
     UnsupportedCodec {
         /// The file.
         path: PathBuf,
@@ -142,6 +145,7 @@ pub enum Error {
     #[display("not committed: {source}")]
     NotCommitted {
         /// What stopped it.
+        #[error(not(source))]
         source: Arc<Error>,
     },
 
@@ -154,14 +158,16 @@ pub enum Error {
         /// The number that the edit has if it is committed.
         seq: Seq,
         /// What failed.
+        #[error(not(source))]
         source: Arc<Error>,
     },
 
-    /// An earlier write or sync failed, and nothing more is written: drop the journal and open it
+    /// An earlier write or sync failed, and nothing more is written: close the journal and open it
     /// again. Reads go on showing the last durable state.
-    #[display("an earlier failure stopped this journal, open it again: {source}")]
+    #[display("an earlier failure stopped this journal, close it and open it again: {source}")]
     Poisoned {
         /// The first failure.
+        #[error(not(source))]
         source: Arc<Error>,
     },
 

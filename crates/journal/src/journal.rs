@@ -11,7 +11,7 @@ use crate::append::{Append, AppendBatch};
 use crate::codec;
 use crate::directory::Directory;
 use crate::format::frame::EDIT_HEADER_BYTES;
-use crate::log::core::{Core, lock};
+use crate::log::core::{Core, Handle, lock};
 use crate::log::waiting::Waiting;
 use crate::options::{LogOptions, Options};
 use crate::reader;
@@ -25,7 +25,7 @@ use crate::{Error, Replayable, Result, Seq};
 /// Any number of tasks may append and read at once, under any executor. See the
 /// [front page](crate) for an example and for what is guaranteed.
 pub struct Journal<S: Replayable, I: Io = DiskIo> {
-    core: Arc<Core<I, Applied<S>>>,
+    core: Arc<Handle<I, Applied<S>>>,
 }
 
 /// How far a journal has come, and what it keeps.
@@ -61,8 +61,8 @@ impl<S: Replayable, I: Io> Journal<S, I> {
     ///
     /// # Errors
     ///
-    /// Nothing on disk has changed when this fails before the last step, which can only fail with
-    /// `Io` or `NoSpace`.
+    /// Nothing of the journal has changed when this fails before the last step, which can only fail
+    /// with `Io` or `NoSpace`; the directory and an empty lock file may have been created.
     ///
     /// - `Locked` while it is open elsewhere.
     /// - `Corrupt`, `NotAJournal`: damage that no crash explains. `UnsupportedVersion`,
@@ -100,11 +100,11 @@ impl<S: Replayable, I: Io> Journal<S, I> {
     /// - `InDoubt`: the write or the sync failed; the next open decides.
     /// - `Poisoned`, `Closed`, `Overloaded`, `TooLarge`, `Encode`: refused at once.
     pub fn append(&self, edit: S::Edit) -> Append<S> {
-        let (answer, waiting) = Waiting::new();
+        let (answer, waiting) = Waiting::patient(&self.core.patience);
         let mut payload = Vec::with_capacity(128);
         let queued = put_edit(&mut payload, &edit, &self.core.options).and_then(|()| {
             self.core
-                .append(&payload, 1, Ticket::One(edit, answer), true)
+                .append(&[&payload], 1, Ticket::One(edit, answer), true)
         });
         Append(match queued {
             Ok(()) => waiting,
@@ -118,7 +118,7 @@ impl<S: Replayable, I: Io> Journal<S, I> {
     /// decided as a whole is one edit. Errors as for [`append`](Journal::append).
     pub fn append_batch(&self, edits: impl IntoIterator<Item = S::Edit>) -> AppendBatch<S> {
         let edits: Vec<S::Edit> = edits.into_iter().collect();
-        let (answer, waiting) = Waiting::new();
+        let (answer, waiting) = Waiting::patient(&self.core.patience);
         if edits.is_empty() {
             // Without a receiver's drop in between, this cannot fail.
             let _ = answer.send(Ok((Seq::ZERO, Vec::new())));
@@ -134,7 +134,7 @@ impl<S: Replayable, I: Io> Journal<S, I> {
                 limit: self.core.options.max_frame_bytes as u64,
             })?;
             self.core
-                .append(&payload, count, Ticket::Batch(edits, answer), true)
+                .append(&[&payload], count, Ticket::Batch(edits, answer), true)
         });
         AppendBatch(match queued {
             Ok(()) => waiting,
@@ -144,7 +144,9 @@ impl<S: Replayable, I: Io> Journal<S, I> {
 
     /// Looks at the state as of the last durable edit.
     ///
-    /// Edits are not applied while `look` runs: keep it short, and do not wait in it.
+    /// Edits are not applied while `look` runs: keep it short, and do not wait in it. To append in
+    /// it is fine; `read`, [`status`](Journal::status) and `Debug` of the same journal may wait
+    /// for ever there, behind an edit that waits for `look` to end.
     pub fn read<T>(&self, look: impl FnOnce(&S) -> T) -> T {
         look(&self.core.machine.read().machine)
     }
@@ -155,7 +157,7 @@ impl<S: Replayable, I: Io> Journal<S, I> {
     /// end even if the future is dropped. A failure leaves the log as it was.
     pub fn snapshot(&self) -> impl Future<Output = Result<Seq>> + Send + 'static {
         let (answer, waiting) = Waiting::new();
-        let core = self.core.clone();
+        let core = Arc::clone(&self.core.0);
         self.core.directory.io.spawn(async move {
             // Nobody may be waiting any more.
             let _ = answer.send(snapshots::take(&core).await);
@@ -268,7 +270,9 @@ async fn open<S: Replayable, I: Io>(
     };
     let core = Core::new(opened, options.log, Applied::new(state, keeper));
     snapshots::after_round(&core, 0);
-    Ok(Journal { core })
+    Ok(Journal {
+        core: Arc::new(Handle(core)),
+    })
 }
 
 /// The state of the newest sound snapshot; the initial one if the log goes back to the first edit.

@@ -86,6 +86,10 @@ pub trait Replayable: Sized + Send + Sync + 'static {
     /// state where that is cheap (`Arc`s, a persistent map) and go over the clone. Appends wait only
     /// while this function runs, not while the parts are written; for a machine that keeps the
     /// default they wait while [`snapshot`](Replayable::snapshot) builds its value.
+    ///
+    /// Parts are edits and go through `apply`: give them variants of their own, and keep the edit
+    /// type opaque if callers must not append one. Whatever stands beside a map that is cut into
+    /// parts needs a part, too, also when the map is empty.
     fn snapshot_parts(&self) -> Box<dyn Iterator<Item = Self::Edit> + Send> {
         Box::new(std::iter::once(self.snapshot()))
     }

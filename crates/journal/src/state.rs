@@ -207,8 +207,19 @@ impl<S: Replayable> Refusal<S> {
 impl<S: Replayable, I: Io> Machine<I> for Applied<S> {
     type Ticket = Ticket<S>;
 
-    fn commit(&self, first: Seq, tickets: Vec<(Ticket<S>, u32)>) -> Result<()> {
+    fn commit(
+        &self,
+        first: Seq,
+        tickets: Vec<(Ticket<S>, u32)>,
+        stop: impl FnOnce(&Error),
+    ) -> Result<()> {
         let Outcome { done, failed } = self.apply_all(first, tickets);
+        let cause = (!failed.is_empty()).then(|| Error::Apply {
+            seq: self.read().applied.next(),
+        });
+        if let Some(cause) = &cause {
+            stop(cause);
+        }
         // Answered without the state's lock, which whoever is woken may want at once.
         for done in done {
             let _ = match done {
@@ -216,11 +227,8 @@ impl<S: Replayable, I: Io> Machine<I> for Applied<S> {
                 Done::Batch(answer, outputs) => answer.send(Ok(outputs)).is_ok(),
             };
         }
-        if failed.is_empty() {
+        let Some(cause) = cause else {
             return Ok(());
-        }
-        let cause = Error::Apply {
-            seq: self.read().applied.next(),
         };
         let source = Arc::new(cause.clone());
         for (seq, refusal) in failed {

@@ -8,7 +8,7 @@ use std::path::Path;
 #[derive(Debug)]
 pub struct DiskLock {
     /// Closing the file ends the lock, so the kernel does that for a process that dies, too.
-    _file: fs::File,
+    file: fs::File,
 }
 
 impl DiskLock {
@@ -21,6 +21,14 @@ impl DiskLock {
             .truncate(false)
             .open(path)?;
         file.try_lock()?;
-        Ok(DiskLock { _file: file })
+        Ok(DiskLock { file })
+    }
+}
+
+impl Drop for DiskLock {
+    fn drop(&mut self) {
+        // Closing alone is not enough: a child process that is being started at this moment holds a
+        // copy of the descriptor for a while. If unlocking fails, the last copy's end unlocks.
+        let _ = self.file.unlock();
     }
 }

@@ -13,6 +13,7 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 
 use super::chain::{Chain, Stamp};
+use super::run::{Run, distinct, part};
 
 #[derive(Clone, Debug)]
 pub(super) struct Content {
@@ -28,12 +29,6 @@ pub(super) struct Content {
     unreadable: BTreeSet<u64>,
     /// Whether a failed sync has dropped versions that the program still sees.
     has_dropped: bool,
-}
-
-#[derive(Clone, Debug)]
-struct Run {
-    sectors: u64,
-    chain: Chain<Bytes>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -384,57 +379,4 @@ impl Content {
         run.sectors = first;
         self.runs.insert(sector, right);
     }
-}
-
-impl Run {
-    fn floor(&self) -> Stamp {
-        self.chain.versions()[0].stamp
-    }
-
-    fn forget(&mut self, until: Stamp, choose: &mut dyn FnMut(u32) -> u32) {
-        let covered = self
-            .chain
-            .versions()
-            .iter()
-            .rposition(|v| v.stamp <= until && !v.dropped);
-        let Some(newest) = covered.filter(|index| *index > 0) else {
-            return;
-        };
-        // The oldest first here: it is what a disk that has seen none of the writes holds.
-        let kept = choose(newest as u32) as usize;
-        let kept = self.chain.versions()[kept].stamp;
-        let forgotten = self.chain.versions()[newest].stamp;
-        self.chain
-            .retain(|v| v.stamp == kept || v.stamp >= forgotten);
-        self.chain.versions_mut()[1].dropped = true;
-    }
-}
-
-/// `len` bytes from `from` on, as far as they are stored: what is missing is zeros.
-fn part(bytes: &Bytes, from: u64, len: u64) -> Bytes {
-    let stored = bytes.len() as u64;
-    let from = from.min(stored);
-    let until = from.saturating_add(len).min(stored);
-    bytes.slice(from as usize..until as usize)
-}
-
-/// The versions of a sector that a reader can tell apart, the newest first.
-fn distinct(chain: &Chain<Bytes>) -> Vec<usize> {
-    let versions = chain.versions();
-    let mut found: Vec<usize> = Vec::with_capacity(versions.len());
-    for index in (0..versions.len()).rev() {
-        let value = &versions[index].value;
-        let known = |seen: &usize| reads_same(&versions[*seen].value, value);
-        if !versions[index].dropped && !found.iter().any(known) {
-            found.push(index);
-        }
-    }
-    found
-}
-
-fn reads_same(left: &[u8], right: &[u8]) -> bool {
-    let common = left.len().min(right.len());
-    left[..common] == right[..common]
-        && left[common..].iter().all(|byte| *byte == 0)
-        && right[common..].iter().all(|byte| *byte == 0)
 }

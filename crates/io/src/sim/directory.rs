@@ -1,37 +1,16 @@
-//! Names: looking them up, changing them, and what is left of them after a crash.
-//!
-//! Invariants:
-//! - A name is settled before it is changed, so all that is open about it is of one lifetime.
-//! - A rename is one atom: its two versions, each naming the other as its partner, survive together
-//!   or not at all. Whatever raises or cuts one chain does the same to the partner's.
-//! - A name whose inode did not survive is dropped.
+//! Operations on paths: opening, listing, renaming, linking, removing, and syncing directories.
 
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Component, Path};
 
-use super::chain::{Chain, Stamp, Version};
+use super::chain::Stamp;
 use super::choice::Tape;
 use super::content::Content;
 use super::disk::{Disk, ROOT};
-use super::inode::{Body, Directory, Inode, InodeId, Name};
+use super::inode::{Body, Directory, InodeId, Name};
+use super::name::Place;
 use crate::OpenOptions;
-
-/// One version of a name.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Entry {
-    /// What it stands for, if it is there.
-    pub(super) target: Option<InodeId>,
-    /// The other end of the rename that made this version.
-    partner: Option<Box<Place>>,
-}
-
-/// A name in a directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Place {
-    directory: InodeId,
-    name: Name,
-}
 
 /// Namespace operations, as the programs call them.
 impl Disk {
@@ -226,7 +205,7 @@ impl Disk {
     }
 }
 
-/// Chains of names.
+/// What the operations check and look up.
 impl Disk {
     /// The directory that holds `path`, and the name in it.
     fn place(&mut self, path: &Path, tape: &mut Tape) -> io::Result<Place> {
@@ -237,139 +216,6 @@ impl Disk {
             directory: self.directory(parent, tape)?,
             name: name.into(),
         })
-    }
-
-    /// What the name stands for, which is decided here.
-    fn find(&mut self, place: &Place, tape: &mut Tape) -> Option<InodeId> {
-        let boot = self.boot;
-        let chain = self.chain(place)?;
-        if !chain.is_settled(boot) {
-            self.settle_name(place, tape);
-        }
-        let target = self.chain(place)?.newest().value.target?;
-        if !self.exists(target, tape) {
-            self.remove_chain(place);
-            return None;
-        }
-        Some(target)
-    }
-
-    fn settle_name(&mut self, place: &Place, tape: &mut Tape) {
-        let Some(chain) = self.chain(place) else {
-            return;
-        };
-        let stamps: Vec<Stamp> = chain.versions().iter().map(|v| v.stamp).collect();
-        let chosen = self.order.choose(tape, &stamps);
-        self.raise(place, stamps[chosen]);
-        if let Some(lost) = stamps.get(chosen + 1) {
-            self.cut(place, *lost);
-        }
-    }
-
-    fn remove_chain(&mut self, place: &Place) {
-        let removed = self
-            .entries_mut(place.directory)
-            .entries
-            .remove(&place.name);
-        for version in removed.iter().flat_map(Chain::versions) {
-            self.release(version.value.target);
-        }
-    }
-
-    fn create(&mut self, place: &Place, body: Body) -> io::Result<InodeId> {
-        if self.available() == 0 {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        let stamp = self.stamp();
-        let id = self.add_inode(Inode::new(stamp, body));
-        self.set(place, stamp, Some(id), None);
-        Ok(id)
-    }
-
-    /// Gives the name, which is settled, a new version.
-    fn set(
-        &mut self,
-        place: &Place,
-        stamp: Stamp,
-        target: Option<InodeId>,
-        partner: Option<Place>,
-    ) {
-        if let Some(target) = target {
-            self.inode_mut(target).references += 1;
-        }
-        let entry = Entry {
-            target,
-            partner: partner.map(Box::new),
-        };
-        let directory = self.entries_mut(place.directory);
-        directory.dirty.push(place.name.clone());
-        match directory.entries.get_mut(&place.name) {
-            Some(chain) => chain.push(stamp, entry),
-            None => {
-                let chain = Chain::born(Entry::default(), stamp, entry);
-                directory.entries.insert(place.name.clone(), chain);
-            }
-        }
-    }
-
-    /// Everything up to `stamp` has survived, and so has what came with it.
-    fn raise(&mut self, place: &Place, stamp: Stamp) {
-        let Some(chain) = self.chain_mut(place) else {
-            return;
-        };
-        let mut ruled_out = chain.raise(stamp);
-        if ruled_out.is_empty() {
-            return;
-        }
-        let floor = chain.versions()[0].clone();
-        self.release_all(&ruled_out);
-        // The first was the floor already: whatever came with it had survived before.
-        ruled_out.push(floor);
-        for version in ruled_out.drain(1..) {
-            if let Some(partner) = version.value.partner {
-                self.raise(&partner, version.stamp);
-            }
-        }
-        self.forget_absent(place);
-    }
-
-    /// Everything from `stamp` on is lost, and so is what came with it.
-    fn cut(&mut self, place: &Place, stamp: Stamp) {
-        let Some(chain) = self.chain_mut(place) else {
-            return;
-        };
-        let lost = chain.cut(stamp);
-        self.release_all(&lost);
-        for version in lost {
-            if let Some(partner) = version.value.partner {
-                self.cut(&partner, version.stamp);
-            }
-        }
-        self.forget_absent(place);
-    }
-
-    /// A name that is certainly not there needs no chain.
-    fn forget_absent(&mut self, place: &Place) {
-        let absent = |c: &Chain<Entry>| c.is_certain() && c.newest().value.target.is_none();
-        if self.chain(place).is_some_and(absent) {
-            self.entries_mut(place.directory)
-                .entries
-                .remove(&place.name);
-        }
-    }
-
-    fn release_all(&mut self, versions: &[Version<Entry>]) {
-        for version in versions {
-            self.release(version.value.target);
-        }
-    }
-
-    /// One version of a name less leads to the inode.
-    pub(super) fn release(&mut self, target: Option<InodeId>) {
-        if let Some(id) = target {
-            self.inode_mut(id).references -= 1;
-            self.collect(id);
-        }
     }
 
     fn check_rename(
@@ -417,33 +263,6 @@ impl Disk {
             };
             self.find(&place, tape).is_none()
         })
-    }
-
-    fn chain(&self, place: &Place) -> Option<&Chain<Entry>> {
-        match &self.inodes.get(&place.directory)?.body {
-            Body::Directory(directory) => directory.entries.get(&place.name),
-            Body::File(_) => None,
-        }
-    }
-
-    fn chain_mut(&mut self, place: &Place) -> Option<&mut Chain<Entry>> {
-        self.chain(place)?;
-        let directory = self.entries_mut(place.directory);
-        directory.entries.get_mut(&place.name)
-    }
-
-    fn entries(&self, id: InodeId) -> &Directory {
-        match &self.inode(id).body {
-            Body::Directory(directory) => directory,
-            Body::File(_) => unreachable!("a place is in a directory"),
-        }
-    }
-
-    fn entries_mut(&mut self, id: InodeId) -> &mut Directory {
-        match &mut self.inode_mut(id).body {
-            Body::Directory(directory) => directory,
-            Body::File(_) => unreachable!("a place is in a directory"),
-        }
     }
 }
 

@@ -51,6 +51,8 @@ pub(super) struct Disk {
     pub(super) clock: Stamp,
     /// The stamp of the last mutation before the last power loss.
     pub(super) boot: Stamp,
+    /// Crashes so far.
+    pub(super) crashes: u64,
     pub(super) order: MetadataOrder,
     pub(super) inodes: BTreeMap<InodeId, Arc<Inode>>,
     next_inode: u64,
@@ -72,6 +74,7 @@ impl Disk {
             sector,
             clock: 0,
             boot: 0,
+            crashes: 0,
             order: MetadataOrder::default(),
             inodes: BTreeMap::from([(ROOT, Arc::new(root))]),
             next_inode: 1,
@@ -84,6 +87,7 @@ impl Disk {
     /// Ends a lifetime: handles are gone, and after a power loss nothing that was not synced is
     /// certain.
     pub(super) fn crash(&mut self, profile: Profile) {
+        self.crashes += 1;
         for id in std::mem::take(&mut self.open).into_keys() {
             self.collect(id);
         }

@@ -65,7 +65,7 @@ impl Operation {
 /// How a sync fails. By default its caller gets the error and nothing else happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FailedSync {
-    /// Whether the caller gets the error. If not, somebody else has got it, and this sync says `Ok`.
+    /// Whether the caller gets the error. If not, somebody else has, and this sync says `Ok`.
     pub told: bool,
     /// Which of the dirty sectors now count as clean without being on the disk, so that the next
     /// sync says `Ok` and does not save them. A later write to the same page makes it dirty again.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::chain::{Chain, Stamp};
 use super::content::Content;
-use super::directory::Entry;
+use super::name::Entry;
 
 /// Never used twice on one disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::fault::Operation;
 use super::inode::InodeId;
-use super::world::{CrashKind, World};
+use super::world::{CrashKind, State, World};
 use crate::{DirEntry, File, Io, OpenOptions, Runtime};
 
 /// The calendar's time when a world starts: some day in 2023.
@@ -52,7 +52,7 @@ impl SimIo {
         &self,
         operation: Operation,
         path: &Path,
-        effect: impl FnOnce(&mut super::world::State) -> io::Result<T> + Send,
+        effect: impl FnOnce(&mut State) -> io::Result<T> + Send,
     ) -> io::Result<T> {
         self.world.operate(operation, path, effect).await
     }
@@ -113,7 +113,7 @@ impl Io for SimIo {
 
     async fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let path = &Arc::from(path);
-        let find = |state: &mut super::world::State| state.disk.directory(path, &mut state.tape);
+        let find = |state: &mut State| state.disk.directory(path, &mut state.tape);
         self.world.sync(Operation::SyncDir, path, find).await
     }
 
@@ -211,7 +211,7 @@ impl SimFile {
     async fn operate<T: Send>(
         &self,
         operation: Operation,
-        effect: impl FnOnce(&mut super::world::State) -> io::Result<T> + Send,
+        effect: impl FnOnce(&mut State) -> io::Result<T> + Send,
     ) -> io::Result<T> {
         self.world.operate(operation, &self.path, effect).await
     }
@@ -219,7 +219,7 @@ impl SimFile {
     async fn change<T: Send>(
         &self,
         operation: Operation,
-        effect: impl FnOnce(&mut super::world::State) -> io::Result<T> + Send,
+        effect: impl FnOnce(&mut State) -> io::Result<T> + Send,
     ) -> io::Result<T> {
         self.operate(operation, |state| match self.writable {
             true => effect(state),
@@ -229,7 +229,7 @@ impl SimFile {
     }
 
     async fn sync(&self, operation: Operation) -> io::Result<()> {
-        let find = |_: &mut super::world::State| Ok(self.inode);
+        let find = |_: &mut State| Ok(self.inode);
         self.world.sync(operation, &self.path, find).await
     }
 }

@@ -135,13 +135,6 @@ pub(crate) fn finish(
     }
 }
 
-/// Appends one edit to a payload.
-pub(crate) fn put_edit(payload: &mut bytes::BytesMut, edit: &[u8]) {
-    let len = u32::try_from(edit.len()).unwrap_or(u32::MAX);
-    payload.extend_from_slice(&len.to_le_bytes());
-    payload.extend_from_slice(edit);
-}
-
 /// The edits of a verified payload, in order; `None` for one whose lengths do not add up.
 pub(crate) fn edits(mut payload: &[u8], count: u32) -> impl Iterator<Item = Option<&[u8]>> {
     let mut left = count;
@@ -175,6 +168,13 @@ pub(crate) fn usize_of(value: u64) -> usize {
 mod tests {
     use super::*;
     use bytes::BytesMut;
+
+    /// Appends one edit to a payload.
+    fn put_edit(payload: &mut BytesMut, edit: &[u8]) {
+        let len = u32::try_from(edit.len()).unwrap_or(u32::MAX);
+        payload.extend_from_slice(&len.to_le_bytes());
+        payload.extend_from_slice(edit);
+    }
 
     fn frame(edits: &[&[u8]]) -> (BytesMut, FrameHeader) {
         let mut bytes = BytesMut::zeroed(HEADER_BYTES);

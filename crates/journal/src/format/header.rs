@@ -13,7 +13,7 @@
 //!          | magic | version| codec| flags| generation| seq| length, prefix | zeros | sum
 //! ```
 
-use super::{Checksum, HeaderError, VERSION, array_at, put, seq_at, u16_at, u32_at, u64_at};
+use super::{Checksum, HeaderError, VERSION, put, seq_at, u16_at, u32_at, u64_at};
 use crate::Seq;
 use crate::codec::CODEC;
 
@@ -180,11 +180,14 @@ fn verify<const N: usize>(
     magic: [u8; 8],
     generation_at: usize,
 ) -> Result<[u8; N], HeaderError> {
+    if bytes
+        .first_chunk::<8>()
+        .is_some_and(|found| *found != magic)
+    {
+        return Err(HeaderError::Magic);
+    }
     if bytes.len() < 12 {
         return Err(HeaderError::Damaged("the file ends inside its header"));
-    }
-    if array_at::<8>(bytes, 0) != magic {
-        return Err(HeaderError::Magic);
     }
     let version = u32_at(bytes, 8);
     if version > VERSION {

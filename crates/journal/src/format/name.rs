@@ -23,7 +23,8 @@ impl FileName {
         if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
-        let number: u64 = digits.parse().ok()?;
+        // The greatest number has no successor, so nothing ever bears it.
+        let number: u64 = digits.parse().ok().filter(|number| *number < u64::MAX)?;
         match ending {
             ".log" if number > 0 => Some(FileName::Segment(number)),
             ".snap" => Some(FileName::Snapshot(Seq::new(number))),
@@ -36,11 +37,17 @@ impl FileName {
 /// The prefix in the name of a segment or a snapshot of whatever journal.
 pub(crate) fn prefix_of(name: &str) -> Option<&str> {
     let (prefix, _) = name.rsplit_once('-')?;
-    matches!(
+    let published = matches!(
         FileName::parse(name, prefix),
         Some(FileName::Segment(_) | FileName::Snapshot(_))
-    )
-    .then_some(prefix)
+    );
+    (published && check_prefix(prefix).is_ok()).then_some(prefix)
+}
+
+/// The prefix in what can be the name of a journal's lock file.
+pub(crate) fn prefix_of_lock(name: &str) -> Option<&str> {
+    let prefix = name.strip_suffix(".lock")?;
+    check_prefix(prefix).is_ok().then_some(prefix)
 }
 
 pub(crate) fn segment(prefix: &str, number: u64) -> String {
@@ -98,6 +105,8 @@ mod tests {
             "a-b-7.log".into(),
             "a-b-+0000000000000000007.log".into(),
             "a-b-99999999999999999999.log".into(),
+            segment("a-b", u64::MAX),
+            snapshot("a-b", Seq::new(u64::MAX)),
             "a-b-é000000000000000007.log".into(),
         ] {
             assert_eq!(parse(&other), None, "{other}");
@@ -110,6 +119,10 @@ mod tests {
         assert_eq!(prefix_of(&snapshot("a", Seq::ZERO)), Some("a"));
         assert_eq!(prefix_of("a-b.lock"), None);
         assert_eq!(prefix_of("notes-2.log"), None);
+        assert_eq!(prefix_of(&segment("a b", 7)), None);
+        assert_eq!(prefix_of_lock(&lock("a-b")), Some("a-b"));
+        assert_eq!(prefix_of_lock(&segment("a-b", 7)), None);
+        assert_eq!(prefix_of_lock(".lock"), None);
     }
 
     #[test]

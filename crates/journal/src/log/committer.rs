@@ -11,6 +11,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use quipu_io::Io;
@@ -67,26 +68,26 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
     /// other's sync. So a round is closed when as many edits are there as were answered last plus
     /// those that were queued already, or when nobody has come for a while.
     async fn next(&mut self, manner: Manner) -> Option<Work<M::Ticket, Command>> {
-        let mut seen = 0;
-        let mut looks = 0;
+        self.writer.as_ref()?;
+        self.core.queue().busy = false;
+        let (mut seen, mut looks) = (0, 0);
         loop {
-            {
+            // Without the queue's lock, which those want who append meanwhile.
+            let waiting = self.core.waiting.load(Ordering::Relaxed);
+            let patient = manner == Manner::Lingering && looks < LOOKS;
+            if waiting >= self.expected.max(1) || !patient {
                 let mut queue = self.core.queue();
-                self.writer.as_ref()?;
-                let edits = queue.edits();
-                let patient = manner == Manner::Lingering && looks < LOOKS;
-                let complete = queue.is_round_complete() || edits >= self.expected.max(1);
-                if !queue.is_empty() && (complete || !patient) {
+                if !queue.is_empty() {
                     return queue.pop();
                 }
-                if queue.is_empty() && !patient {
+                if !patient {
                     *lock(&self.core.writer) = self.writer.take();
                     queue.running = false;
                     return None;
                 }
-                looks = if edits > seen { 0 } else { looks + 1 };
-                seen = edits;
             }
+            looks = if waiting > seen { 0 } else { looks + 1 };
+            seen = waiting;
             LetOthersRun(false).await;
         }
     }
@@ -107,9 +108,12 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
                 if let Err(error) = &result {
                     self.poison(error.clone());
                 }
-                self.core.end(result);
-                self.core.queue().running = false;
                 self.writer = None;
+                {
+                    let mut queue = self.core.queue();
+                    (queue.running, queue.busy) = (false, false);
+                }
+                self.core.end(result);
             }
         }
     }
@@ -125,16 +129,22 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
         match self.write(frame, edits, sync).await {
             Ok(bytes) => {
                 {
-                    // Counted before anybody is woken: whoever is answered now may append again.
-                    let queue = self.core.queue();
+                    // Counted before anybody is woken: whoever is answered now may append again. And
+                    // whoever drops the last handle then finds nothing under way.
+                    let mut queue = self.core.queue();
+                    queue.busy = false;
                     self.expected = u64::from(edits) + queue.edits();
                 }
-                match self.core.machine.commit(before.next(), tickets) {
-                    Ok(()) => M::after_round(&self.core, bytes),
-                    Err(error) => self.poison(error),
+                let core = self.core.clone();
+                let mut behind = Vec::new();
+                let stop = |error: &Error| behind = self.stop(error);
+                match core.machine.commit(before.next(), tickets, stop) {
+                    Ok(()) => M::after_round(&core, bytes),
+                    Err(error) => self.reject(behind, &Arc::new(error)),
                 }
             }
             Err(Failure::Refused(error)) => {
+                self.core.queue().in_hand = 0;
                 let refusal = error.not_committed();
                 for (ticket, _) in tickets {
                     self.core.machine.reject(ticket, refusal.clone());
@@ -181,6 +191,7 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
         let mut queue = self.core.queue();
         queue.recycle(buffer);
         queue.written = last;
+        queue.in_hand = 0;
         if sync {
             queue.synced = last;
         }
@@ -250,7 +261,10 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
             source: Arc::new(error.clone()),
         });
         queue.running = false;
-        std::iter::from_fn(|| queue.pop()).collect()
+        let behind = std::iter::from_fn(|| queue.pop()).collect();
+        queue.busy = false;
+        queue.in_hand = 0;
+        behind
     }
 
     fn reject(&self, work: Vec<Work<M::Ticket, Command>>, source: &Arc<Error>) {

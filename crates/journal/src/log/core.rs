@@ -11,6 +11,8 @@
 //! - At most one committer is at work, and one is whenever the queue is not empty.
 //! - The lock is held until the committer and maintenance have ended.
 
+use std::ops::Deref;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
@@ -19,7 +21,7 @@ use quipu_io::Io;
 
 use super::queue::{Phase, Queue};
 use super::segment::{SegmentSpan, SegmentWriter};
-use super::waiting::{Answer, Waiting};
+use super::waiting::{Answer, Patience, Waiting};
 use super::{Positions, committer};
 use crate::directory::Directory;
 use crate::options::LogOptions;
@@ -33,8 +35,13 @@ pub(crate) trait Machine<I: Io>: Sized + Send + Sync + 'static {
     type Ticket: Send + 'static;
 
     /// The edits from `first` on are as durable as was asked. Answers every ticket, and fails if
-    /// nothing may be appended any more.
-    fn commit(&self, first: Seq, tickets: Vec<(Self::Ticket, u32)>) -> Result<()>;
+    /// nothing may be appended any more: then it calls `stop` before it answers anybody.
+    fn commit(
+        &self,
+        first: Seq,
+        tickets: Vec<(Self::Ticket, u32)>,
+        stop: impl FnOnce(&Error),
+    ) -> Result<()>;
 
     /// Answers one ticket with an error.
     fn reject(&self, ticket: Self::Ticket, error: Error);
@@ -59,12 +66,15 @@ pub(crate) struct Core<I: Io, M: Machine<I>> {
     pub(crate) machine: M,
     pub(crate) recovered: Recovered,
     queue: Mutex<CoreQueue<I, M>>,
+    /// What `queue` tells without its lock.
+    pub(crate) waiting: Arc<AtomicU64>,
     /// Where the committer finds its segment, and leaves it when it ends.
     pub(crate) writer: Mutex<Option<SegmentWriter<I>>>,
     pub(crate) files: Mutex<Files>,
     /// Held while snapshots are written and files removed: one at a time.
     pub(crate) maintenance: futures::lock::Mutex<()>,
     closing: Mutex<Closing<I>>,
+    pub(crate) patience: Arc<Patience>,
 }
 
 /// The files that are there, in ascending order.
@@ -94,11 +104,14 @@ impl<I: Io, M: Machine<I>> Core<I, M> {
     pub(crate) fn new(opened: Opened<I>, options: LogOptions, machine: M) -> Arc<Core<I, M>> {
         let last = opened.writer.last();
         let queue = Queue::new(last, options.max_frame_bytes, options.max_queue_bytes);
+        let patience = Arc::new(Patience::new(opened.directory.io.busy_polls()));
         Arc::new(Core {
+            patience,
             directory: opened.directory,
             options,
             machine,
             recovered: opened.report,
+            waiting: queue.waiting.clone(),
             queue: Mutex::new(queue),
             writer: Mutex::new(Some(opened.writer)),
             files: Mutex::new(Files {
@@ -115,22 +128,15 @@ impl<I: Io, M: Machine<I>> Core<I, M> {
         })
     }
 
-    /// Queues one append. With `in_place`, an idle log writes it before this returns, if the
-    /// backend's write does not wait.
+    /// Queues one append. Without `sync`, an idle log writes it before this returns, if the backend's
+    /// write does not wait.
     pub(crate) fn append(
         self: &Arc<Self>,
-        payload: &[u8],
+        payload: &[&[u8]],
         edits: u32,
         ticket: M::Ticket,
         sync: bool,
     ) -> Result<()> {
-        let limit = self.options.max_frame_bytes;
-        if payload.len() > limit {
-            return Err(Error::TooLarge {
-                bytes: payload.len() as u64,
-                limit: limit as u64,
-            });
-        }
         let mut queue = self.queue();
         queue.push(payload, edits, ticket, sync)?;
         self.wake(queue, !sync);
@@ -217,6 +223,28 @@ impl<I: Io, M: Machine<I>> Core<I, M> {
         waiting
     }
 
+    /// The last handle is gone. If nothing is under way, nobody can begin anything any more, and the
+    /// lock is released at once; otherwise it is when the last task that touches the disk ends.
+    fn abandon(&self) {
+        let Some(_maintenance) = self.maintenance.try_lock() else {
+            return;
+        };
+        let mut queue = self.queue();
+        if queue.busy || !queue.is_empty() {
+            return;
+        }
+        if let Phase::Open = queue.phase {
+            queue.phase = Phase::Closed;
+        }
+        drop(queue);
+        let mut closing = lock(&self.closing);
+        if !closing.begun {
+            let released = closing.lock.take();
+            drop(closing);
+            drop(released);
+        }
+    }
+
     /// Releases the lock and answers everybody who waits for that.
     pub(crate) fn end(&self, result: Result<()>) {
         let mut closing = lock(&self.closing);
@@ -237,7 +265,7 @@ impl<I: Io, M: Machine<I>> Core<I, M> {
     pub(crate) fn positions(&self) -> Positions {
         let queue = self.queue();
         let (synced, written) = (queue.synced, queue.written);
-        let queued = written.plus(queue.edits());
+        let queued = written.plus(queue.in_hand + queue.edits());
         assert!(
             synced <= written && written <= queued,
             "positions are out of order"
@@ -252,6 +280,23 @@ impl<I: Io, M: Machine<I>> Core<I, M> {
     /// The first failure, or `Closed`, if nothing may be written any more.
     pub(crate) fn check_open(&self) -> Result<()> {
         self.queue().check_open()
+    }
+}
+
+/// What all clones of a handle share; the log is abandoned when the last of them is dropped.
+pub(crate) struct Handle<I: Io, M: Machine<I>>(pub(crate) Arc<Core<I, M>>);
+
+impl<I: Io, M: Machine<I>> Deref for Handle<I, M> {
+    type Target = Arc<Core<I, M>>;
+
+    fn deref(&self) -> &Arc<Core<I, M>> {
+        &self.0
+    }
+}
+
+impl<I: Io, M: Machine<I>> Drop for Handle<I, M> {
+    fn drop(&mut self) {
+        self.0.abandon();
     }
 }
 

@@ -24,10 +24,10 @@ use quipu_io::{DiskIo, Io};
 pub use self::reader::{Entry, Reader};
 pub use crate::options::LogOptions;
 
-use self::core::{Command, Core, Machine, lock};
+use self::core::{Command, Core, Handle, Machine, lock};
 use self::waiting::{Answer, Waiting};
 use crate::directory::Directory;
-use crate::format::frame::{self, EDIT_HEADER_BYTES};
+use crate::format::frame::EDIT_HEADER_BYTES;
 use crate::recovery::scan::Frame;
 use crate::recovery::{Recovered, Recovery};
 use crate::snapshot::{self, SnapshotReader};
@@ -81,7 +81,7 @@ pub struct Positions {
 /// # }
 /// ```
 pub struct Log<I: Io = DiskIo> {
-    core: Arc<Core<I, Acknowledge>>,
+    core: Arc<Handle<I, Acknowledge>>,
 }
 
 /// A [`Log`] that is being opened: what it holds can be read, and nothing was written yet.
@@ -137,12 +137,15 @@ impl<I: Io> Log<I> {
             let (bytes, limit) = (payload.len() as u64, limit as u64);
             return LogAppend(Waiting::refused(Error::TooLarge { bytes, limit }));
         }
-        let mut edit = bytes::BytesMut::with_capacity(EDIT_HEADER_BYTES + payload.len());
-        frame::put_edit(&mut edit, payload);
-        let (answer, waiting) = Waiting::new();
+        let Ok(len) = u32::try_from(payload.len()) else {
+            let (bytes, limit) = (payload.len() as u64, u64::from(u32::MAX));
+            return LogAppend(Waiting::refused(Error::TooLarge { bytes, limit }));
+        };
+        let (answer, waiting) = Waiting::patient(&self.core.patience);
+        let sync = durability == Durability::Disk;
         match self
             .core
-            .append(&edit, 1, answer, durability == Durability::Disk)
+            .append(&[&len.to_le_bytes(), payload], 1, answer, sync)
         {
             Ok(()) => LogAppend(waiting),
             Err(error) => LogAppend(Waiting::refused(error)),
@@ -166,7 +169,7 @@ impl<I: Io> Log<I> {
     /// segment to remove.
     pub fn truncate_front(&self, seq: Seq) -> impl Future<Output = Result<()>> + Send + 'static {
         let (answer, waiting) = Waiting::new();
-        let core = self.core.clone();
+        let core = Arc::clone(&self.core.0);
         self.core.directory.io.spawn(async move {
             // Nobody may be waiting any more.
             let _ = answer.send(truncate(&core, seq).await);
@@ -230,7 +233,7 @@ impl<I: Io> Opening<I> {
         let opened = self.recovery.finish(&self.options).await?;
         tracing::info!(recovered = %opened.report, "log opened");
         Ok(Log {
-            core: Core::new(opened, self.options, Acknowledge),
+            core: Arc::new(Handle(Core::new(opened, self.options, Acknowledge))),
         })
     }
 }
@@ -322,7 +325,12 @@ pub(crate) struct Acknowledge;
 impl<I: Io> Machine<I> for Acknowledge {
     type Ticket = Answer<Seq>;
 
-    fn commit(&self, first: Seq, tickets: Vec<(Answer<Seq>, u32)>) -> Result<()> {
+    fn commit(
+        &self,
+        first: Seq,
+        tickets: Vec<(Answer<Seq>, u32)>,
+        _stop: impl FnOnce(&Error),
+    ) -> Result<()> {
         let mut seq = first;
         for (answer, edits) in tickets {
             // Nobody may be waiting any more.

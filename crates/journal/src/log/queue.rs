@@ -6,6 +6,8 @@
 //! - Once the queue is closed or poisoned, nothing enters it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::BytesMut;
 
@@ -45,11 +47,18 @@ pub(crate) struct Queue<T, C> {
     /// Bytes and edits in `work`.
     bytes: usize,
     edits: u64,
+    /// Edits that were taken from `work` last, until it is known what became of them.
+    pub(crate) in_hand: u64,
     pub(crate) phase: Phase,
     /// Whether a committer is at work, so that an append need not start one.
     pub(crate) running: bool,
+    /// Whether the committer is in the middle of something that touches the disk.
+    pub(crate) busy: bool,
     pub(crate) written: Seq,
     pub(crate) synced: Seq,
+    /// For whoever looks without a lock: the edits in `work`, or [`u64::MAX`] once waiting for more
+    /// cannot make the next round larger.
+    pub(crate) waiting: Arc<AtomicU64>,
     /// A buffer to be used again.
     spare: Option<BytesMut>,
     max_frame_bytes: usize,
@@ -65,25 +74,39 @@ impl<T, C> Queue<T, C> {
             work: VecDeque::new(),
             bytes: 0,
             edits: 0,
+            in_hand: 0,
             phase: Phase::Open,
             running: false,
+            busy: false,
             written: last,
             synced: last,
+            waiting: Arc::default(),
             spare: None,
             max_frame_bytes,
             max_queue_bytes,
         }
     }
 
-    /// Queues one append: `payload` is its edits as they stand in a frame.
-    pub(crate) fn push(&mut self, payload: &[u8], edits: u32, ticket: T, sync: bool) -> Result<()> {
+    /// Queues one append: `payload`, in pieces, is its edits as they stand in a frame.
+    pub(crate) fn push(
+        &mut self,
+        payload: &[&[u8]],
+        edits: u32,
+        ticket: T,
+        sync: bool,
+    ) -> Result<()> {
         self.check_open()?;
-        if payload.len() > self.max_queue_bytes - self.bytes {
+        let bytes: usize = payload.iter().map(|piece| piece.len()).sum();
+        if bytes > self.max_frame_bytes {
+            let (bytes, limit) = (bytes as u64, self.max_frame_bytes as u64);
+            return Err(Error::TooLarge { bytes, limit });
+        }
+        if bytes > self.max_queue_bytes - self.bytes {
             let (queued, limit) = (self.bytes as u64, self.max_queue_bytes as u64);
             return Err(Error::Overloaded { queued, limit });
         }
         let fits = matches!(self.work.back(), Some(Work::Frame(round))
-            if round.frame.len() - HEADER_BYTES + payload.len() <= self.max_frame_bytes);
+            if round.frame.len() - HEADER_BYTES + bytes <= self.max_frame_bytes);
         if !fits {
             let mut frame = self.spare.take().unwrap_or_default();
             frame.clear();
@@ -96,28 +119,35 @@ impl<T, C> Queue<T, C> {
             }));
         }
         if let Some(Work::Frame(round)) = self.work.back_mut() {
-            round.frame.extend_from_slice(payload);
+            payload
+                .iter()
+                .for_each(|piece| round.frame.extend_from_slice(piece));
             round.edits += edits;
             round.tickets.push((ticket, edits));
             round.sync |= sync;
         }
-        self.bytes += payload.len();
+        self.bytes += bytes;
         self.edits += u64::from(edits);
+        self.publish();
         Ok(())
     }
 
     /// Queues something to do behind everything that is queued.
     pub(crate) fn push_command(&mut self, command: C) {
         self.work.push_back(Work::Command(command));
+        self.publish();
     }
 
     /// Takes what is to be done next.
     pub(crate) fn pop(&mut self) -> Option<Work<T, C>> {
         let work = self.work.pop_front();
+        self.busy = work.is_some();
         if let Some(Work::Frame(round)) = &work {
             self.bytes -= round.frame.len() - HEADER_BYTES;
             self.edits -= u64::from(round.edits);
+            self.in_hand = u64::from(round.edits);
         }
+        self.publish();
         work
     }
 
@@ -129,9 +159,10 @@ impl<T, C> Queue<T, C> {
         }
     }
 
-    /// Whether waiting for more appends cannot make the next round larger.
-    pub(crate) fn is_round_complete(&self) -> bool {
-        self.work.len() > 1 || matches!(self.work.front(), Some(Work::Command(_)))
+    fn publish(&self) {
+        let complete = self.work.len() > 1 || matches!(self.work.front(), Some(Work::Command(_)));
+        let waiting = if complete { u64::MAX } else { self.edits };
+        self.waiting.store(waiting, Ordering::Relaxed);
     }
 
     /// Edits that wait to be written.
@@ -157,14 +188,18 @@ mod tests {
         Queue::new(Seq::ZERO, 10, 25)
     }
 
+    fn waiting(queue: &Queue<u32, ()>) -> u64 {
+        queue.waiting.load(Ordering::Relaxed)
+    }
+
     #[test]
     fn a_round_takes_whole_appends_up_to_the_largest_frame() {
         let mut queue = queue();
         for ticket in 0..3 {
-            queue.push(&[0; 5], 2, ticket, ticket == 2).unwrap();
+            queue.push(&[&[0; 5]], 2, ticket, ticket == 2).unwrap();
         }
         assert_eq!(queue.edits(), 6);
-        assert!(queue.is_round_complete());
+        assert_eq!(waiting(&queue), u64::MAX);
         let Some(Work::Frame(first)) = queue.pop() else {
             panic!()
         };
@@ -172,7 +207,7 @@ mod tests {
             (first.edits, first.sync, first.tickets),
             (4, false, vec![(0, 2), (1, 2)])
         );
-        assert!(!queue.is_round_complete());
+        assert_eq!(waiting(&queue), 2);
         let Some(Work::Frame(second)) = queue.pop() else {
             panic!()
         };
@@ -187,9 +222,9 @@ mod tests {
     fn the_queue_is_bounded_in_bytes() {
         let mut queue = queue();
         for ticket in 0..5 {
-            queue.push(&[0; 5], 1, ticket, true).unwrap();
+            queue.push(&[&[0; 5]], 1, ticket, true).unwrap();
         }
-        let error = queue.push(&[0; 1], 1, 5, true).unwrap_err();
+        let error = queue.push(&[&[0; 1]], 1, 5, true).unwrap_err();
         assert!(matches!(
             error,
             Error::Overloaded {
@@ -198,17 +233,17 @@ mod tests {
             }
         ));
         queue.pop();
-        queue.push(&[0; 10], 1, 5, true).unwrap();
+        queue.push(&[&[0; 10]], 1, 5, true).unwrap();
     }
 
     #[test]
     fn commands_keep_their_place_and_a_closed_queue_takes_nothing() {
         let mut queue = queue();
-        queue.push(&[0; 1], 1, 0, true).unwrap();
+        queue.push(&[&[0; 1]], 1, 0, true).unwrap();
         queue.push_command(());
-        queue.push(&[0; 1], 1, 1, true).unwrap();
+        queue.push(&[&[0; 1]], 1, 1, true).unwrap();
         assert!(matches!(queue.pop(), Some(Work::Frame(_))));
-        assert!(queue.is_round_complete());
+        assert_eq!(waiting(&queue), u64::MAX);
         assert!(matches!(queue.pop(), Some(Work::Command(()))));
         assert!(matches!(queue.pop(), Some(Work::Frame(_))));
         queue.phase = Phase::Closed;

@@ -142,6 +142,11 @@ impl<I: Io> Reader<I> {
         })
     }
 
+    /// How many intact payloads were read that nothing proves yet.
+    pub(crate) fn unproven(&self) -> u64 {
+        self.read.since(self.shown)
+    }
+
     pub(crate) fn directory(&self) -> &Directory<I> {
         &self.directory
     }

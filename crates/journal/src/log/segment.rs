@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use quipu_io::{File, Io};
+use quipu_io::{File, Io, IoError};
 
 use crate::directory::{Directory, Draft};
 use crate::format::Checksum;
@@ -149,7 +149,7 @@ impl<I: Io> SegmentWriter<I> {
             .file
             .allocate(self.allocated, target - self.allocated)
             .await;
-        reserved.map_err(|error| Failure::Refused(Error::io(error)))?;
+        reserved.map_err(|error| Failure::Refused(self.error(error)))?;
         self.allocated = target;
         Ok(())
     }
@@ -172,7 +172,7 @@ impl<I: Io> SegmentWriter<I> {
         );
         let bytes = frame.freeze();
         let written = self.file.write_at(self.end.offset, bytes.clone()).await;
-        written.map_err(|error| Failure::Fatal(Error::io(error)))?;
+        written.map_err(|error| Failure::Fatal(self.error(error)))?;
         self.end = Mark {
             last: header.last(),
             offset: header.end(),
@@ -186,6 +186,14 @@ impl<I: Io> SegmentWriter<I> {
             .sync_data()
             .await
             .map_err(|error| Failure::Fatal(Error::io(error)))
+    }
+
+    /// The handle was opened under the temporary name; errors tell the one that is there.
+    fn error(&self, error: std::io::Error) -> Error {
+        Error::io(IoError::moved(
+            error,
+            &self.directory.segment(self.header.number),
+        ))
     }
 
     /// Publishes the segment after this one, whose frames are synced, and seals this one.

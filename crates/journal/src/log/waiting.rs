@@ -1,8 +1,9 @@
-//! [`Waiting`]: an answer that the committer will give.
+//! [`Waiting`]: an answer that the committer will give, and [`Patience`]: how it is waited for.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use futures::channel::oneshot;
@@ -15,14 +16,21 @@ pub(crate) type Answer<T> = oneshot::Sender<Result<T>>;
 /// A future that owns nothing but its place in the line: dropping it takes nothing back.
 #[derive(Debug)]
 pub(crate) enum Waiting<T> {
-    Answer(oneshot::Receiver<Result<T>>),
+    Answer(oneshot::Receiver<Result<T>>, Option<Turn>),
     Refused(Option<Error>),
 }
 
 impl<T> Waiting<T> {
+    /// Sleeps until the answer is there.
     pub(crate) fn new() -> (Answer<T>, Waiting<T>) {
         let (sender, receiver) = oneshot::channel();
-        (sender, Waiting::Answer(receiver))
+        (sender, Waiting::Answer(receiver, None))
+    }
+
+    /// Asks a number of times before it sleeps, if nobody else does.
+    pub(crate) fn patient(patience: &Arc<Patience>) -> (Answer<T>, Waiting<T>) {
+        let (sender, receiver) = oneshot::channel();
+        (sender, Waiting::Answer(receiver, patience.turn()))
     }
 
     pub(crate) fn refused(error: Error) -> Waiting<T> {
@@ -35,9 +43,26 @@ impl<T> Future for Waiting<T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
         match self.get_mut() {
-            Waiting::Answer(receiver) => Pin::new(receiver)
-                .poll(context)
-                .map(|answer| answer.unwrap_or_else(|_| Err(unanswered()))),
+            Waiting::Answer(receiver, turn) => {
+                if let Some(taken) = turn {
+                    match receiver.try_recv() {
+                        Ok(None) if taken.ask_again() => {
+                            context.waker().wake_by_ref();
+                            return Poll::Pending;
+                        }
+                        Ok(None) => *turn = None,
+                        Ok(Some(answer)) => {
+                            taken.answered();
+                            *turn = None;
+                            return Poll::Ready(answer);
+                        }
+                        Err(oneshot::Canceled) => return Poll::Ready(Err(unanswered())),
+                    }
+                }
+                Pin::new(receiver)
+                    .poll(context)
+                    .map(|answer| answer.unwrap_or_else(|_| Err(unanswered())))
+            }
             Waiting::Refused(error) => Poll::Ready(Err(error.take().unwrap_or(Error::Closed))),
         }
     }
@@ -49,5 +74,75 @@ fn unanswered() -> Error {
     let source = std::io::Error::other("nobody is left to answer");
     Error::Poisoned {
         source: Arc::new(Error::io(source)),
+    }
+}
+
+/// Decides who asks again at once instead of sleeping.
+///
+/// To wake a sleeping thread can take a quarter of the time of a sync. So one of those who wait, and
+/// no more, keeps its thread awake by asking again, with everybody else on the same executor running
+/// in between. Where the disk is too slow for that, it is given up for a while.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    polls: u32,
+    taken: AtomicBool,
+    /// Appends that go without, since the last attempt was in vain.
+    skip: AtomicU32,
+}
+
+/// How many appends go without after an attempt in vain.
+const SKIPPED: u32 = 64;
+
+impl Patience {
+    pub(crate) fn new(polls: u32) -> Patience {
+        Patience {
+            polls,
+            taken: AtomicBool::new(false),
+            skip: AtomicU32::new(0),
+        }
+    }
+
+    fn turn(self: &Arc<Self>) -> Option<Turn> {
+        if self.polls == 0 || self.taken.load(Ordering::Relaxed) {
+            return None;
+        }
+        // Races between these steps cost or save a few polls, and nothing else.
+        let skip = self.skip.load(Ordering::Relaxed);
+        if skip > 0 {
+            self.skip.store(skip - 1, Ordering::Relaxed);
+            return None;
+        }
+        let taken = self.taken.swap(true, Ordering::Relaxed);
+        (!taken).then(|| Turn {
+            patience: self.clone(),
+            left: self.polls,
+        })
+    }
+}
+
+/// The right to ask again, which one waiter has at a time.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    patience: Arc<Patience>,
+    left: u32,
+}
+
+impl Turn {
+    fn ask_again(&mut self) -> bool {
+        self.left = self.left.saturating_sub(1);
+        if self.left == 0 {
+            self.patience.skip.store(SKIPPED, Ordering::Relaxed);
+        }
+        self.left > 0
+    }
+
+    fn answered(&self) {
+        self.patience.skip.store(0, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.patience.taken.store(false, Ordering::Relaxed);
     }
 }

@@ -24,7 +24,7 @@ pub struct Recovered {
     /// Edits at the end that were intact but that nothing on disk proved durable. They are kept,
     /// and durable now.
     pub unproven_edits: u64,
-    /// What was dropped from the end of the log: written, never acknowledged as durable, and torn.
+    /// What was dropped from the end of the log: torn, and not proven to have been durable.
     pub discarded: Option<Discarded>,
 }
 
@@ -76,7 +76,7 @@ impl fmt::Display for Recovered {
         if self.unproven_edits > 0 {
             write!(
                 f,
-                ", {} of them intact but not acknowledged as durable",
+                ", {} of them at the end not proven by anything behind them",
                 self.unproven_edits
             )?;
         }

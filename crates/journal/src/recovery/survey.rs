@@ -7,7 +7,7 @@ use quipu_io::{File, Io, OpenOptions};
 use super::chain::Segment;
 use crate::directory::{Directory, Listing};
 use crate::format::frame::usize_of;
-use crate::format::header::{SEAL_OFFSET, SegmentHeader};
+use crate::format::header::{FRAMES_OFFSET, SEAL_OFFSET, SegmentHeader};
 use crate::format::seal::{SEAL_BYTES, Seal, SealBlock};
 use crate::format::{HeaderError, VERSION};
 use crate::{Error, Result};
@@ -51,6 +51,10 @@ pub(crate) async fn read_one<I: Io>(
     if header.number != number {
         let reason = format!("its header says that it is segment {}", header.number);
         return Err(Error::corrupt(&path, 0, reason));
+    }
+    // It had its space before it had its name, so no crash leaves it shorter.
+    if size < FRAMES_OFFSET {
+        return Err(Error::corrupt(&path, size, "it ends before its frames"));
     }
     let block = bytes.get(usize_of(SEAL_OFFSET)..).unwrap_or_default();
     let seal = match Seal::decode(block, number, header.generation) {

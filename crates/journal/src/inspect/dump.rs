@@ -1,6 +1,4 @@
-//! Looking into a journal's files: [`dump`] shows what is there, [`verify`] judges it.
-//!
-//! Neither takes a lock, changes anything, or needs to know the edits' type.
+//! [`dump`]: every frame and every snapshot of a journal, sound or not.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,18 +7,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use quipu_io::Io;
 
-use crate::directory::{self, Directory};
-use crate::format::frame;
+use crate::directory::Directory;
 use crate::format::header::FRAMES_OFFSET;
+use crate::format::{Checksum, frame};
 use crate::recovery::scan::{self, Frames, Stop};
-use crate::recovery::survey;
+use crate::recovery::survey::{self, Surveyed};
 use crate::snapshot::SnapshotReader;
-use crate::{Error, LoadedSnapshot, Replayable, Result, Seq, codec, log};
-
-/// The file name prefixes of the journals and logs in a directory, sorted.
-pub async fn prefixes<I: Io>(io: &I, dir: impl AsRef<Path>) -> Result<Vec<String>> {
-    directory::prefixes(io, dir.as_ref()).await
-}
+use crate::{Error, LoadedSnapshot, Replayable, Result, Seq, codec};
 
 /// One thing that [`dump`] comes upon.
 #[derive(Clone, Debug)]
@@ -61,12 +54,46 @@ pub struct Segment {
     pub first: Seq,
     /// The edits up to here were in it when it was published.
     pub published_through: Seq,
-    /// The segment before, and where that ends: number, generation, offset, last edit.
-    pub predecessor: Option<(u64, u64, u64, Seq)>,
-    /// Durable through this edit and offset, as its seal says.
-    pub sealed: Option<(Seq, u64)>,
-    /// The segment after, as its seal says: number and generation.
-    pub successor: Option<(u64, u64)>,
+    /// The segment before it.
+    pub predecessor: Option<Predecessor>,
+    /// What its seal says.
+    pub sealed: Option<Sealed>,
+}
+
+/// The segment before another one, as that one's header describes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Predecessor {
+    /// Its number.
+    pub number: u64,
+    /// Its generation.
+    pub generation: u64,
+    /// Where its part of the log ends.
+    pub end: u64,
+    /// Its last edit.
+    pub last: Seq,
+}
+
+/// A segment's seal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sealed {
+    /// Everything up to this edit is durable.
+    pub last: Seq,
+    /// Where its frame ends.
+    pub end: u64,
+    /// The segment that follows, if one did when the seal was written.
+    pub successor: Option<Successor>,
+}
+
+/// A segment, as its predecessor's seal names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Successor {
+    /// Its number.
+    pub number: u64,
+    /// Its generation.
+    pub generation: u64,
 }
 
 /// A frame, verified.
@@ -83,6 +110,9 @@ pub struct Frame {
     pub last: Seq,
     /// Everything up to here was durable when it was written.
     pub watermark: Seq,
+    /// Whether it is part of the log. The next segment says where this one's part ends: what stands
+    /// behind that is in there again, or was never proven and dropped.
+    pub in_log: bool,
     payload: Bytes,
     edits: u32,
 }
@@ -126,14 +156,18 @@ pub struct Dump<I: Io> {
 struct OpenFrames<I: Io> {
     file: Arc<I::File>,
     frames: Frames<I::File>,
-    checksum: crate::format::Checksum,
+    checksum: Checksum,
     size: u64,
+    /// Where its part of the log ends, if the next segment says so.
+    log_end: Option<u64>,
 }
 
 #[derive(Debug)]
 enum Source {
     Segment(u64),
     Snapshot(Seq),
+    /// What is wrong with the files as a whole.
+    Damage(Error),
 }
 
 /// Begins to read the files of the journal with this file name prefix.
@@ -142,9 +176,11 @@ enum Source {
 pub async fn dump<I: Io>(io: I, dir: impl AsRef<Path>, prefix: &str) -> Result<Dump<I>> {
     let directory = Directory::new(io, dir.as_ref(), prefix)?;
     let listing = directory.list().await?;
+    let start = directory.check_start(&listing).await;
+    let damage = start.err().map(Source::Damage).into_iter();
     let segments = listing.segments.into_iter().map(Source::Segment);
     let snapshots = listing.snapshots.into_iter().map(Source::Snapshot);
-    let mut left: Vec<_> = segments.chain(snapshots).collect();
+    let mut left: Vec<_> = damage.chain(segments).chain(snapshots).collect();
     left.reverse();
     Ok(Dump {
         directory,
@@ -161,6 +197,7 @@ impl<I: Io> Dump<I> {
             None => match self.left.pop()? {
                 Source::Segment(number) => self.open_segment(number).await,
                 Source::Snapshot(seq) => self.snapshot(seq).await.map(Item::Snapshot),
+                Source::Damage(error) => Err(error),
             },
         };
         Some(item.unwrap_or_else(|error| {
@@ -171,7 +208,7 @@ impl<I: Io> Dump<I> {
 
     async fn open_segment(&mut self, number: u64) -> Result<Item> {
         let segment = survey::read_one(&self.directory, number).await?;
-        let survey::Surveyed {
+        let Surveyed {
             path,
             file,
             size,
@@ -188,22 +225,41 @@ impl<I: Io> Dump<I> {
             bytes: size,
             first: header.first,
             published_through: header.whole,
-            predecessor: header
-                .predecessor
-                .map(|before| (before.number, before.generation, before.end, before.last)),
-            sealed: segment.seal.map(|seal| (seal.last, seal.end)),
-            successor: segment
-                .seal
-                .and_then(|seal| seal.successor)
-                .map(|successor| (successor.number, successor.generation)),
+            predecessor: header.predecessor.map(|before| Predecessor {
+                number: before.number,
+                generation: before.generation,
+                end: before.end,
+                last: before.last,
+            }),
+            sealed: segment.seal.map(|seal| Sealed {
+                last: seal.last,
+                end: seal.end,
+                successor: seal.successor.map(|after| Successor {
+                    number: after.number,
+                    generation: after.generation,
+                }),
+            }),
         };
         self.frames = Some(OpenFrames {
             file,
             frames,
             checksum,
             size,
+            log_end: self.log_end(&item).await,
         });
         Ok(Item::Segment(item))
+    }
+
+    /// Where the part of the log that is in this segment ends, as the next one says.
+    async fn log_end(&self, segment: &Segment) -> Option<u64> {
+        let Some(Source::Segment(next)) = self.left.last() else {
+            return None;
+        };
+        // If it cannot be read, that is the next item.
+        let after = survey::read_one(&self.directory, *next).await.ok()?;
+        let stated = after.segment.header.predecessor?;
+        let meant = (stated.number, stated.generation) == (segment.number, segment.generation);
+        meant.then_some(stated.end)
     }
 
     async fn next_frame(&mut self) -> Result<Item> {
@@ -221,6 +277,7 @@ impl<I: Io> Dump<I> {
                 first: header.first,
                 last: header.last(),
                 watermark: header.watermark,
+                in_log: open.log_end.is_none_or(|end| header.offset < end),
                 payload,
                 edits: header.edits,
             })),
@@ -255,93 +312,4 @@ impl<I: Io> fmt::Debug for Dump<I> {
             .field("left", &self.left)
             .finish_non_exhaustive()
     }
-}
-
-/// What [`verify`] found.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct Verified {
-    /// Segments that hold the log.
-    pub segments: usize,
-    /// Sound snapshots, in ascending order.
-    pub snapshots: Vec<LoadedSnapshot>,
-    /// Edits that were read and are proven to be durable.
-    pub edits: u64,
-    /// The first edit that is retained.
-    pub first_seq: Seq,
-    /// The last edit that is proven to be durable.
-    pub last_seq: Seq,
-    /// Everything that is wrong. Empty: the journal opens, with nothing missing.
-    pub findings: Vec<Error>,
-}
-
-impl Verified {
-    /// Whether nothing is wrong.
-    pub fn is_sound(&self) -> bool {
-        self.findings.is_empty()
-    }
-}
-
-/// Reads every byte of the journal with this file name prefix that counts, and changes nothing.
-///
-/// `progress` is called with the bytes read so far. What is torn at the end of an unclean log is no
-/// finding: it was never acknowledged. Fails only if the directory cannot be listed.
-pub async fn verify<I: Io>(
-    io: I,
-    dir: impl AsRef<Path>,
-    prefix: &str,
-    mut progress: impl FnMut(u64),
-) -> Result<Verified> {
-    let directory = Directory::new(io, dir.as_ref(), prefix)?;
-    let listing = directory.list().await?;
-    let mut verified = Verified::default();
-    let mut bytes = 0;
-    let reading = log::Reader::open(directory.io.clone(), &directory.path, prefix).await;
-    if let Err(error) = read_log(reading, &mut verified, &mut bytes, &mut progress).await {
-        verified.findings.push(error);
-    }
-    for seq in listing.snapshots {
-        match read_snapshot(&directory, seq, &mut bytes, &mut progress).await {
-            Ok(snapshot) => verified.snapshots.push(snapshot),
-            // A writer beside us may have pruned it since.
-            Err(_) if !directory.list().await?.snapshots.contains(&seq) => {}
-            Err(error) => verified.findings.push(error),
-        }
-    }
-    Ok(verified)
-}
-
-async fn read_log<I: Io>(
-    reader: Result<log::Reader<I>>,
-    verified: &mut Verified,
-    bytes: &mut u64,
-    progress: &mut impl FnMut(u64),
-) -> Result<()> {
-    let mut reader = reader?;
-    verified.segments = reader.segments().len();
-    verified.first_seq = reader.first_retained().next();
-    verified.last_seq = reader.first_retained();
-    while let Some(entry) = reader.next().await? {
-        verified.edits += 1;
-        verified.last_seq = entry.seq;
-        *bytes += entry.payload.len() as u64;
-        if verified.edits.is_multiple_of(1024) {
-            progress(*bytes);
-        }
-    }
-    Ok(())
-}
-
-async fn read_snapshot<I: Io>(
-    directory: &Directory<I>,
-    seq: Seq,
-    bytes: &mut u64,
-    progress: &mut impl FnMut(u64),
-) -> Result<LoadedSnapshot> {
-    let mut reader = SnapshotReader::open(directory, seq).await?;
-    while let Some((_, part)) = reader.next().await? {
-        *bytes += part.len() as u64;
-        progress(*bytes);
-    }
-    Ok(reader.loaded())
 }

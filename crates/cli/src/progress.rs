@@ -1,0 +1,53 @@
+//! [`Bar`]: how far long work has come, on stderr where that is a terminal.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use quipu_io::{DiskIo, Runtime};
+
+/// Work that ends sooner draws nothing.
+const DELAY: Duration = Duration::from_millis(500);
+
+/// A bar over bytes that appears once the work has turned out to be long.
+#[derive(Debug)]
+pub(crate) struct Bar {
+    bar: ProgressBar,
+    io: DiskIo,
+    /// When it is to appear; `None` once it has, or if it never will.
+    due: Option<Duration>,
+}
+
+impl Bar {
+    /// A bar with this text before it. It appears only if it is `wanted`.
+    pub(crate) fn new(io: &DiskIo, text: String, wanted: bool) -> Bar {
+        let style = ProgressStyle::with_template(
+            "{msg} [{bar:30}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
+        );
+        let bar = ProgressBar::hidden().with_message(text);
+        Bar {
+            bar: match style {
+                Ok(style) => bar.with_style(style.progress_chars("=> ")),
+                Err(_) => bar,
+            },
+            io: io.clone(),
+            due: wanted.then(|| io.now() + DELAY),
+        }
+    }
+
+    pub(crate) fn reach(&mut self, done: u64, total: u64) {
+        if self.due.is_some_and(|due| self.io.now() >= due) {
+            self.due = None;
+            // This target draws nothing where stderr is no terminal.
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        if self.bar.length() != Some(total) {
+            self.bar.set_length(total);
+        }
+        self.bar.set_position(done);
+    }
+
+    /// Takes it off the screen: the report says the rest.
+    pub(crate) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,329 @@
+//! [`Sim`]: a machine from its start to its crash.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::choice::{Purpose, Tape, Trace};
+use super::executor::{Executor, Ready};
+use super::fault::Faults;
+use super::image::DiskImage;
+use super::injection::SimFaults;
+use super::io::SimIo;
+use super::profile::Profile;
+use super::random::{Random, mix};
+use super::world::{CrashPoint, Latency, State, World};
+
+/// Keeps [`Io::random`](crate::Io::random) apart from the streams of a tape of the same seed.
+const RANDOM_LABEL: u64 = 1 << 32;
+
+/// How a world runs.
+#[derive(Clone, Debug)]
+pub struct SimOptions {
+    /// For [`Io::random`](crate::Io::random). Every lifetime of a disk has its own numbers.
+    pub seed: u64,
+    /// Makes all choices.
+    pub tape: Tape,
+    /// What kind of crash ended the lifetime before, for [`Sim::boot`].
+    pub profile: Profile,
+    /// Bytes in a sector of a new disk: a power of two.
+    pub sector_size: u32,
+    /// Which task runs next.
+    pub schedule: Schedule,
+    /// How long operations take.
+    pub latency: Latency,
+    /// Whether directories are listed in an order chosen by the tape, instead of sorted.
+    pub shuffle_listings: bool,
+    /// After so many steps of tasks in one call the run is stopped as a live-lock.
+    pub step_limit: u64,
+    /// Stops the machine at the crash point of this ordinal.
+    pub crash_at: Option<u64>,
+}
+
+impl Default for SimOptions {
+    /// The mildest world, in which everything happens in order.
+    fn default() -> SimOptions {
+        SimOptions {
+            seed: 0,
+            tape: Tape::zeros(),
+            profile: Profile::Posix,
+            sector_size: 512,
+            schedule: Schedule::Fifo,
+            latency: Latency::Fixed,
+            shuffle_listings: false,
+            step_limit: 10_000_000,
+            crash_at: None,
+        }
+    }
+}
+
+impl SimOptions {
+    /// A world in which the order of tasks, latencies, listings, faults and crashes come from a
+    /// seed.
+    pub fn seeded(seed: u64) -> SimOptions {
+        SimOptions {
+            seed,
+            tape: Tape::seeded(seed),
+            schedule: Schedule::Chosen,
+            latency: Latency::Varied,
+            shuffle_listings: true,
+            ..SimOptions::default()
+        }
+    }
+}
+
+/// Which of the tasks that can run does so next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Schedule {
+    /// The one that was woken first.
+    #[default]
+    Fifo,
+    /// The one that was woken last.
+    Lifo,
+    /// The tape says. 0 is the one that was woken first.
+    Chosen,
+}
+
+/// Why a run ended before its future was complete.
+#[derive(Debug, Clone, PartialEq, Eq, derive_more::Display, derive_more::Error)]
+pub enum Stopped {
+    /// Nothing can run, no timer is set, and the future is not complete.
+    #[display("deadlock: {} waiting", waiting.join("; "))]
+    Deadlock {
+        /// What is not complete, and what each did last.
+        waiting: Vec<String>,
+    },
+    /// More steps than [`SimOptions::step_limit`].
+    #[display("no end after {steps} steps: {} waiting", waiting.join("; "))]
+    StepLimit {
+        /// Steps taken.
+        steps: u64,
+        /// What is not complete, and what each did last.
+        waiting: Vec<String>,
+    },
+    /// The machine stopped at [`SimOptions::crash_at`].
+    #[display("crashed at point {point}")]
+    Crashed {
+        /// The ordinal of the crash point.
+        point: u64,
+    },
+}
+
+/// A simulated machine from its start to its crash.
+///
+/// Dropping it drops all tasks; operations that are still waited for elsewhere never complete.
+pub struct Sim {
+    world: Arc<World>,
+    schedule: Schedule,
+    step_limit: u64,
+}
+
+impl Sim {
+    /// A machine with an empty disk.
+    pub fn new(options: SimOptions) -> Sim {
+        Sim::boot(DiskImage::empty(options.sector_size), options)
+    }
+
+    /// A machine whose disk is what a crash of kind [`SimOptions::profile`] leaves of the image.
+    pub fn boot(image: DiskImage, options: SimOptions) -> Sim {
+        let mut disk = image.disk;
+        disk.crash(options.profile);
+        // Generations must not repeat from one lifetime to the next.
+        let random = Random::new(options.seed, RANDOM_LABEL + disk.crashes);
+        let state = State {
+            disk,
+            tape: options.tape,
+            faults: Faults::default(),
+            trace: Trace::default(),
+            random,
+            locks: BTreeSet::new(),
+            latency: options.latency,
+            shuffle_listings: options.shuffle_listings,
+            hook: None,
+            crash_at: options.crash_at,
+            points: 0,
+            stopped: false,
+        };
+        Sim {
+            world: Arc::new(World::new(state)),
+            schedule: options.schedule,
+            step_limit: options.step_limit,
+        }
+    }
+
+    /// The backend for programs in this world.
+    pub fn io(&self) -> SimIo {
+        SimIo {
+            world: Arc::clone(&self.world),
+        }
+    }
+
+    /// Runs the world until the future is complete. Spawned tasks are then left where they are.
+    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> Result<T, Stopped> {
+        let mut future = pin!(future);
+        let waker = self.executor().main_waker();
+        let mut context = Context::from_waker(&waker);
+        let mut steps = 0;
+        loop {
+            match self.step(&mut steps)? {
+                None => {
+                    let waiting = self.executor().waiting();
+                    return Err(Stopped::Deadlock { waiting });
+                }
+                Some(Ready::Main) => {
+                    if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                        return Ok(output);
+                    }
+                }
+                Some(Ready::Task(runnable)) => {
+                    let id = *runnable.metadata();
+                    runnable.run();
+                    self.executor().has_run(id);
+                }
+            }
+        }
+    }
+
+    /// Runs the world until the future is complete and nothing is left that can run.
+    pub fn run<T>(&self, future: impl Future<Output = T>) -> Result<T, Stopped> {
+        let output = self.block_on(future)?;
+        self.run_until_idle()?;
+        Ok(output)
+    }
+
+    /// Runs the world until no task can run and no timer is set. Tasks may still wait for each
+    /// other.
+    pub fn run_until_idle(&self) -> Result<(), Stopped> {
+        let mut steps = 0;
+        while let Some(ready) = self.step(&mut steps)? {
+            if let Ready::Task(runnable) = ready {
+                let id = *runnable.metadata();
+                runnable.run();
+                self.executor().has_run(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `hook` at every crash point: before each sync completes, and at each
+    /// [`SimIo::mark`]. It may boot other worlds, but not run this one.
+    pub fn on_crash_point(&self, hook: impl FnMut(CrashPoint) + Send + 'static) {
+        self.world.state().hook = Some(Box::new(hook));
+    }
+
+    /// The crash points so far.
+    pub fn crash_points(&self) -> u64 {
+        self.world.state().points
+    }
+
+    /// The disk as it is now, as a crash would meet it.
+    pub fn image(&self) -> DiskImage {
+        DiskImage::of(self.world.state().disk.clone())
+    }
+
+    /// Ends the world at once and gives its disk.
+    pub fn crash(self) -> DiskImage {
+        self.world.state().stopped = true;
+        self.image()
+    }
+
+    /// Looks at the disk, or damages it, while the program runs.
+    pub fn edit_disk<R>(&self, edit: impl FnOnce(&mut DiskImage) -> R) -> R {
+        let mut state = self.world.state();
+        let mut image = DiskImage::of(state.disk.clone());
+        let result = edit(&mut image);
+        state.disk = image.disk;
+        result
+    }
+
+    /// What goes wrong in this world, and what has gone wrong.
+    pub fn faults(&self) -> SimFaults<'_> {
+        SimFaults::of(&self.world)
+    }
+
+    /// The choices made so far.
+    pub fn tape(&self) -> Tape {
+        self.world.state().tape.clone()
+    }
+
+    /// A hash over every decision and every operation so far, with the bytes it wrote. Two runs
+    /// that did the same have the same.
+    pub fn trace_hash(&self) -> u64 {
+        let state = self.world.state();
+        let mut trace = state.trace;
+        for digit in state.tape.digits() {
+            trace.add(u64::from(digit.value) << 32 | u64::from(digit.radix));
+        }
+        mix(trace.hash())
+    }
+
+    /// Takes what runs next; `None` when nothing can.
+    fn step(&self, steps: &mut u64) -> Result<Option<Ready>, Stopped> {
+        if *steps == self.step_limit {
+            return Err(Stopped::StepLimit {
+                steps: *steps,
+                waiting: self.executor().waiting(),
+            });
+        }
+        *steps += 1;
+        while self.executor().ready() == 0 {
+            self.check_crash()?;
+            if !self.executor().skip_to_next_timer() {
+                return Ok(None);
+            }
+        }
+        self.check_crash()?;
+        let index = self.choose_ready(self.executor().ready());
+        let Some((id, ready)) = self.executor().take(index) else {
+            return Ok(None);
+        };
+        self.world.state().trace.add(id.0);
+        Ok(Some(ready))
+    }
+
+    fn choose_ready(&self, ready: usize) -> usize {
+        match self.schedule {
+            Schedule::Fifo => 0,
+            Schedule::Lifo => ready - 1,
+            Schedule::Chosen => {
+                let mut state = self.world.state();
+                state.tape.choose(Purpose::Schedule, ready as u32) as usize
+            }
+        }
+    }
+
+    fn check_crash(&self) -> Result<(), Stopped> {
+        let state = self.world.state();
+        match state.crash_at {
+            Some(point) if state.stopped => Err(Stopped::Crashed { point }),
+            _ => Ok(()),
+        }
+    }
+
+    fn executor(&self) -> &Arc<Executor> {
+        &self.world.executor
+    }
+}
+
+impl Drop for Sim {
+    fn drop(&mut self) {
+        let hook = {
+            let mut state = self.world.state();
+            state.stopped = true;
+            state.hook.take()
+        };
+        drop(hook);
+        self.world.executor.close();
+    }
+}
+
+impl fmt::Debug for Sim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sim")
+            .field("world", &self.world)
+            .finish_non_exhaustive()
+    }
+}
