@@ -25,7 +25,7 @@ pub(crate) struct Keeper {
     pub(crate) retention: Retention,
     /// The newest one that is sound.
     pub(crate) newest: Option<LoadedSnapshot>,
-    /// Those that open found damaged.
+    /// Those that open found damaged, or whose publication failed.
     pub(crate) damaged: Vec<Seq>,
     /// Bytes of log behind the newest, or behind the last failed attempt.
     pub(crate) log_bytes: u64,
@@ -52,7 +52,8 @@ pub(crate) fn after_round<S: Replayable, I: Io>(core: &Arc<Core<I, Applied<S>>>,
         snapshot_bytes: keeper.newest.map_or(0, |newest| newest.bytes),
         segments: segments_behind(core, &keeper),
     };
-    if keeper.automatic || !keeper.policy.is_due(growth) {
+    let due = keeper.policy.is_due(growth) || is_overgrown(core, &keeper);
+    if keeper.automatic || !due {
         return;
     }
     keeper.automatic = true;
@@ -75,6 +76,18 @@ fn segments_behind<S: Replayable, I: Io>(core: &Core<I, Applied<S>>, keeper: &Ke
     }
     let covered = snapshot::covered(&files.segments, keeper.seq()).len();
     (files.segments.len() - covered).saturating_sub(keeper.excused_segments)
+}
+
+/// Whether too many segments are there, and some for which a snapshot stands: a program that crashes
+/// again and again behind the same edit leaves one each time, and none of them calls for a snapshot.
+fn is_overgrown<S: Replayable, I: Io>(core: &Core<I, Applied<S>>, keeper: &Keeper) -> bool {
+    let files = lock(&core.files);
+    let most = keeper.policy.max_segments;
+    if files.segments.len().saturating_sub(keeper.excused_segments) <= most {
+        return false;
+    }
+    let plan = snapshot::plan(&files, &keeper.damaged, keeper.retention, most);
+    !plan.segments.is_empty()
 }
 
 /// Takes a snapshot of the durable state and removes what it makes superfluous.
@@ -100,12 +113,19 @@ async fn write_and_prune<S: Replayable, I: Io>(core: &Arc<Core<I, Applied<S>>>) 
         let log_bytes = lock(&core.machine.keeper).log_bytes;
         (state.applied, parts.map_err(|_| panicked())?, log_bytes)
     };
-    let known = lock(&core.files).snapshots.last() == Some(&seq)
-        && lock(&core.machine.keeper)
-            .newest
-            .is_some_and(|newest| newest.seq == seq);
+    // Always the keeper first where both are held: a guard made in an `&&` lives to its end.
+    let newest = lock(&core.machine.keeper).newest;
+    let known = newest.is_some_and(|newest| newest.seq == seq)
+        && lock(&core.files).snapshots.last() == Some(&seq);
     if !known {
-        let written = snapshot::write(&core.directory, seq, encoded::<S, I>(core, parts)).await?;
+        let parts = encoded::<S, I>(core, parts);
+        let written = snapshot::write(&core.directory, seq, parts).await;
+        let written = written.inspect_err(|_| {
+            // Its name may be there all the same: it counts for nothing, and goes with the next prune,
+            // before the log that it would need.
+            lock(&core.machine.keeper).damaged.push(seq);
+            lock(&core.files).add_snapshot(seq);
+        })?;
         tracing::debug!(%seq, parts = written.parts, bytes = written.bytes, "snapshot published");
         lock(&core.files).add_snapshot(seq);
         let mut keeper = lock(&core.machine.keeper);
@@ -125,6 +145,11 @@ async fn write_and_prune<S: Replayable, I: Io>(core: &Arc<Core<I, Applied<S>>>) 
         )
     };
     snapshot::prune(&core.directory, &core.files, plan).await?;
+    let mut keeper = lock(&core.machine.keeper);
+    let files = lock(&core.files);
+    keeper
+        .damaged
+        .retain(|damaged| files.snapshots.contains(damaged));
     Ok(seq)
 }
 

@@ -300,7 +300,8 @@ async fn truncate<I: Io>(core: &Arc<Core<I, Acknowledge>>, seq: Seq) -> Result<(
             .snapshots
             .iter()
             .copied()
-            .filter(|old| *old != seq)
+            // A higher floor was promised before, perhaps by a call that a crash has cut short.
+            .filter(|old| *old < seq)
             .collect();
         snapshot::Prune {
             snapshots,
@@ -310,8 +311,10 @@ async fn truncate<I: Io>(core: &Arc<Core<I, Acknowledge>>, seq: Seq) -> Result<(
     if plan.segments.is_empty() {
         return Ok(());
     }
-    snapshot::write(&core.directory, seq, std::iter::empty()).await?;
+    let written = snapshot::write(&core.directory, seq, std::iter::empty()).await;
+    // Also if that failed: the name may be there all the same, and goes before the log that it needs.
     lock(&core.files).add_snapshot(seq);
+    written?;
     snapshot::prune(&core.directory, &core.files, plan).await
 }
 

@@ -28,15 +28,22 @@ pub(crate) struct Opened<I: Io> {
 impl<I: Io> Recovery<I> {
     /// Goes on in the last segment, or publishes a new one. To be called at the end of the frames.
     pub(crate) async fn finish(mut self, options: &LogOptions) -> Result<Opened<I>> {
+        // Whatever was found may be in the page cache only, unless something that came later says
+        // otherwise: a clean close says so of the mark, and a successor in use of the seal before it.
+        let mut is_marked = false;
         let writer = match self.tail.take() {
             None => self.create_first(options).await?,
             Some((tail, file, _)) if tail.is_clean() => {
                 self.report.left = Left::Clean;
+                // Whoever published a snapshot may have been stopped right behind the rename, and
+                // older ones go because of it.
+                self.directory.sync().await?;
+                is_marked = self.directory.is_marked().await?;
                 self.adopt(&tail, file, options)
             }
             Some((tail, file, _)) if tail.is_untouched() => {
                 self.report.left = Left::Clean;
-                // Whoever published it may have been stopped right behind the rename.
+                // The same holds for the segment.
                 self.directory.sync().await?;
                 self.seal_predecessor().await?;
                 self.adopt(&tail, file, options)
@@ -46,7 +53,7 @@ impl<I: Io> Recovery<I> {
                 self.succeed(tail, &file, options).await?
             }
         };
-        if !self.directory.is_marked().await? {
+        if !is_marked {
             self.mark().await?;
         }
         for temporary in &self.listing.temporaries {
@@ -147,7 +154,8 @@ impl<I: Io> Recovery<I> {
         Ok(writer)
     }
 
-    /// Writes the seal that a recovery which was cut short may have left out.
+    /// Writes the seal that a rotation or a recovery which was cut short may have left out, or not
+    /// synced.
     async fn seal_predecessor(&self) -> Result<()> {
         let header = &self.segments[self.chain.end - 1].header;
         let Some(predecessor) = header.predecessor else {
@@ -169,9 +177,6 @@ impl<I: Io> Recovery<I> {
             end: predecessor.end,
             successor: Some(successor),
         };
-        if before.seal == Some(seal) {
-            return Ok(());
-        }
         let path = self.directory.segment(predecessor.number);
         let file = self.directory.io.open(&path, OpenOptions::ReadWrite).await;
         SegmentWriter::<I>::write_seal(&file.map_err(Error::io)?, &before.header, &seal).await

@@ -1,0 +1,355 @@
+//! Faults while the journal runs: failing syncs and writes, a full disk, unreadable files.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use quipu_io::Runtime;
+use quipu_io::sim::{
+    CrashKind, DiskImage, FailedSync, Fault, Forget, Operation, Profile, Sim, SimOptions, Tape,
+};
+use quipu_journal::{Error, Journal, Options, Seq, laws};
+
+use crate::history::History;
+use crate::life::{DIR, lock, shown};
+use crate::notes::{Notes, Subject};
+use crate::workload::{PAGE, SECTOR, SMALL, plain, tiny_segments};
+
+type Io = quipu_io::sim::SimIo;
+
+/// A run that met a fault.
+struct Run {
+    sim: Sim,
+    history: Arc<Mutex<History>>,
+    /// Groups whose answer was `InDoubt`, and the numbers that they have if they are committed.
+    doubts: Vec<(u64, Seq)>,
+    /// Syncs of the log's segments, as they completed.
+    syncs: Arc<Mutex<u64>>,
+    /// The same when the journal said for the first time that it is stopped.
+    syncs_when_stopped: Option<u64>,
+    opened: bool,
+}
+
+impl Run {
+    fn new(seed: u64, plan: &dyn Fn(&Sim)) -> Run {
+        let sim = Sim::new(SimOptions {
+            seed,
+            tape: Tape::seeded(seed),
+            ..SimOptions::default()
+        });
+        let syncs = Arc::new(Mutex::new(0));
+        let counted = syncs.clone();
+        sim.on_crash_point(move |point| {
+            if let CrashKind::BeforeSync(path) = point.kind
+                && path.to_string_lossy().contains(".log")
+            {
+                *lock(&counted) += 1;
+            }
+        });
+        plan(&sim);
+        Run {
+            sim,
+            history: Arc::default(),
+            doubts: Vec::new(),
+            syncs,
+            syncs_when_stopped: None,
+            opened: false,
+        }
+    }
+
+    /// Appends at several paces, takes a snapshot, appends again, closes.
+    fn go(&mut self, options: &Options) {
+        let io = self.sim.io();
+        let opening = Journal::<Notes, _>::open(io.clone(), DIR, options.clone());
+        let journal = match self.sim.block_on(opening).unwrap() {
+            Ok(journal) => journal,
+            Err(Error::Io { .. } | Error::NoSpace { .. }) => return,
+            Err(other) => panic!("open: {other:?}"),
+        };
+        self.opened = true;
+        for sizes in [&[SMALL][..], &[SECTOR, PAGE, SMALL], &[SMALL], &[SECTOR]] {
+            self.append(&journal, &io, sizes);
+            if sizes.len() == 1 {
+                let taken = self.sim.block_on(journal.snapshot()).unwrap();
+                let stopped = self.syncs_when_stopped.is_some();
+                assert!(
+                    !(stopped && taken.is_ok()),
+                    "a stopped journal takes no snapshot"
+                );
+            }
+        }
+        self.check_visible(&journal);
+        let closed = self.sim.block_on(journal.close()).unwrap();
+        if self.syncs_when_stopped.is_some() {
+            assert!(closed.is_err(), "a stopped journal does not close cleanly");
+        }
+        if let Some(before) = self.syncs_when_stopped {
+            assert_eq!(
+                before,
+                *lock(&self.syncs),
+                "nothing retries a sync, nothing seals"
+            );
+        }
+    }
+
+    /// Issues these one behind the other, so that later ones queue up while the first is synced.
+    fn append(&mut self, journal: &Journal<Notes, Io>, io: &Io, sizes: &[usize]) {
+        let stopped = self.syncs_when_stopped.is_some();
+        let waiting = async {
+            let mut appends = Vec::new();
+            for size in sizes {
+                let (group, edit) = {
+                    let mut history = lock(&self.history);
+                    let edit = Notes::edit(history.next_id(), *size);
+                    let encoded = laws::encode::<Notes>(&edit).unwrap();
+                    (history.issue([encoded]), edit)
+                };
+                appends.push((group, journal.append(edit).with_seq()));
+                io.sleep(Duration::from_micros(50)).await;
+            }
+            let mut answers = Vec::new();
+            for (group, append) in appends {
+                answers.push((group, append.await));
+            }
+            answers
+        };
+        let answers = self.sim.block_on(waiting).unwrap();
+        let mut history = lock(&self.history);
+        let mut doubted = stopped;
+        for (group, answer) in answers {
+            match answer {
+                Ok((seq, _)) => {
+                    assert!(!doubted, "nothing is committed behind what is in doubt");
+                    history.acknowledge(group, seq.get(), true).unwrap();
+                }
+                Err(Error::NotCommitted { .. }) => {
+                    assert!(!stopped, "a stopped journal says that it is stopped");
+                    history.refuse(group);
+                }
+                Err(Error::Poisoned { .. }) => {
+                    assert!(doubted, "stopped by nothing that anybody was told");
+                    history.refuse(group);
+                }
+                Err(Error::InDoubt { seq, .. }) => {
+                    assert!(!stopped, "only what was being written is in doubt");
+                    doubted = true;
+                    self.doubts.push((group, seq));
+                }
+                Err(other) => panic!("an answer that nobody expects: {other:?}"),
+            }
+        }
+        if doubted && !stopped {
+            self.syncs_when_stopped = Some(*lock(&self.syncs));
+        }
+        for (group, seq) in &self.doubts {
+            let place = history
+                .line
+                .iter()
+                .position(|issued| issued.group == *group);
+            assert_eq!(place.map(|place| place as u64 + 1), Some(seq.get()));
+        }
+    }
+
+    /// `read` shows what was acknowledged, and nothing else.
+    fn check_visible(&self, journal: &Journal<Notes, Io>) {
+        let history = lock(&self.history);
+        let visible = journal.status().applied.get();
+        assert_eq!(visible, history.acknowledged as u64);
+        let expected = crate::oracles::fold::<Notes>(&history, visible);
+        assert_eq!(journal.read(crate::oracles::state::<Notes>), expected);
+    }
+
+    /// Whatever crash follows, the next open that answers decides, and all goes on.
+    fn check_reopens(&self, options: &Options, device: bool) {
+        for (profile, tape) in [
+            (Profile::KillOnly, Tape::zeros()),
+            (Profile::Posix, Tape::zeros()),
+            (Profile::Posix, Tape::replay([u32::MAX; 1000])),
+            (Profile::Posix, Tape::seeded(1)),
+            (Profile::Ext4Ordered, Tape::seeded(2)),
+        ] {
+            let mut image = self.sim.image();
+            for _ in 0..2 {
+                let sim = Sim::boot(
+                    image,
+                    SimOptions {
+                        profile,
+                        tape: tape.clone(),
+                        seed: 77,
+                        ..SimOptions::default()
+                    },
+                );
+                sim.faults().full_after(u64::MAX);
+                let mut history = lock(&self.history).clone();
+                let opening = Journal::<Notes, _>::open(sim.io(), DIR, options.clone());
+                let journal = match sim.block_on(opening).unwrap() {
+                    Err(error) if device && error.is_corrupt() => return,
+                    other => {
+                        other.unwrap_or_else(|e| panic!("{profile:?}, {tape:?}, {options:?}: {e}"))
+                    }
+                };
+                let shown = shown(&journal);
+                if device {
+                    history.acknowledged = 0;
+                }
+                history.reopen::<Notes>(&shown).unwrap();
+                let edit = Notes::edit(1_000_000, SMALL);
+                sim.block_on(journal.append(edit)).unwrap().unwrap();
+                sim.block_on(journal.close()).unwrap().unwrap();
+                image = self.sim.image();
+            }
+        }
+    }
+}
+
+/// Every n-th of something fails, until there is no n-th.
+fn every_nth(plan: impl Fn(&Sim, u64), fault: Fault, device: bool) {
+    for options in [plain(), tiny_segments()] {
+        for nth in 1.. {
+            let mut run = Run::new(nth, &|sim| plan(sim, nth));
+            run.go(&options);
+            if run.sim.faults().count(fault) == 0 {
+                assert!(nth > 1, "nothing has failed");
+                break;
+            }
+            run.check_reopens(&options, device);
+        }
+    }
+}
+
+#[test]
+fn every_sync_fails_once_in_every_way() {
+    for forget in [Forget::Nothing, Forget::Everything, Forget::Some] {
+        for evict in [false, true] {
+            let how = FailedSync {
+                told: true,
+                forget,
+                evict,
+            };
+            let plan = |sim: &Sim, nth| sim.faults().fail_nth_sync(nth, how);
+            every_nth(plan, Fault::FailedSync, false);
+        }
+    }
+}
+
+/// The caller is not told, so what was promised may be gone: but never a wrong answer.
+#[test]
+fn a_sync_that_fails_in_silence_gives_a_prefix_or_an_error() {
+    for evict in [false, true] {
+        let how = FailedSync {
+            told: false,
+            forget: Forget::Everything,
+            evict,
+        };
+        let plan = |sim: &Sim, nth| sim.faults().fail_nth_sync(nth, how);
+        every_nth(plan, Fault::SilentlyFailedSync, true);
+    }
+}
+
+#[test]
+fn every_write_fails_once() {
+    for operation in [Operation::WriteAt, Operation::Rename, Operation::Allocate] {
+        let plan = |sim: &Sim, nth| {
+            let kind = std::io::ErrorKind::Other;
+            sim.faults().fail_nth(operation, nth, kind);
+        };
+        every_nth(plan, Fault::Error(operation), false);
+    }
+}
+
+#[test]
+fn every_allocation_finds_the_disk_full_once() {
+    for operation in [Operation::Allocate, Operation::Open] {
+        let plan = |sim: &Sim, nth| {
+            let kind = std::io::ErrorKind::StorageFull;
+            sim.faults().fail_nth(operation, nth, kind);
+        };
+        every_nth(plan, Fault::Error(operation), false);
+    }
+}
+
+/// The disk is full after so many bytes, and later there is room again.
+#[test]
+fn a_full_disk_leaves_no_visible_part_and_is_no_end() {
+    for options in [plain(), tiny_segments()] {
+        for room in (0..60_000).step_by(700) {
+            let mut run = Run::new(room, &|sim| sim.faults().full_after(room));
+            run.go_on_a_full_disk(&options);
+            run.check_reopens(&options, false);
+        }
+    }
+}
+
+impl Run {
+    fn go_on_a_full_disk(&mut self, options: &Options) {
+        let io = self.sim.io();
+        let open = || Journal::<Notes, _>::open(io.clone(), DIR, options.clone());
+        let journal = match self.sim.block_on(open()).unwrap() {
+            Ok(journal) => journal,
+            Err(Error::NoSpace { .. }) => {
+                self.sim.faults().full_after(u64::MAX);
+                self.sim.block_on(open()).unwrap().unwrap()
+            }
+            Err(other) => panic!("open: {other:?}"),
+        };
+        for _ in 0..4 {
+            self.append(&journal, &io, &[SMALL, PAGE, SECTOR]);
+        }
+        assert_eq!(self.syncs_when_stopped, None, "a full disk stops nothing");
+        self.check_visible(&journal);
+        self.sim.faults().full_after(u64::MAX);
+        let before = lock(&self.history).acknowledged;
+        self.append(&journal, &io, &[SMALL, PAGE]);
+        assert_eq!(
+            lock(&self.history).acknowledged,
+            before + 2,
+            "there is room again"
+        );
+        self.check_visible(&journal);
+    }
+}
+
+/// A file that cannot be read gives an error that says so, and changes nothing.
+#[test]
+fn an_open_that_cannot_read_changes_nothing() {
+    for options in [plain(), tiny_segments()] {
+        let mut run = Run::new(1, &|_| {});
+        run.go(&options);
+        let image = run.sim.image();
+        let history = lock(&run.history).clone();
+        for nth in 1.. {
+            let sim = Sim::boot(
+                image.clone(),
+                SimOptions {
+                    profile: Profile::KillOnly,
+                    ..SimOptions::default()
+                },
+            );
+            sim.faults()
+                .fail_nth(Operation::ReadAt, nth, std::io::ErrorKind::Other);
+            let opening = Journal::<Notes, _>::open(sim.io(), DIR, options.clone());
+            let opened = sim.block_on(opening).unwrap();
+            if sim.faults().count(Fault::Error(Operation::ReadAt)) == 0 {
+                assert!(nth > 3);
+                break;
+            }
+            match opened {
+                // A snapshot that cannot be read is passed over for the one before.
+                Ok(journal) => history.clone().reopen::<Notes>(&shown(&journal)).unwrap(),
+                Err(Error::Io { .. }) => assert_eq!(content(&sim.image()), content(&image)),
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+fn content(image: &DiskImage) -> BTreeMap<String, bytes::Bytes> {
+    let mut image = image.clone();
+    let names = image.list(DIR).unwrap();
+    let read = names.into_iter().map(|name| {
+        let content = image.read(Path::new(DIR).join(&name)).unwrap();
+        (name.to_string_lossy().into_owned(), content)
+    });
+    read.collect()
+}
