@@ -678,6 +678,27 @@ mod faults {
         assert!(crashed.tape().digits().is_empty());
     }
 
+    /// Two tasks wait for an async mutex that a third one holds: dropping one of them wakes the
+    /// other, inside the mutex.
+    #[test]
+    fn a_world_is_torn_down_while_tasks_wait_for_each_other() {
+        let sim = Sim::new(SimOptions::default());
+        let io = sim.io();
+        let mutex = Arc::new(futures::lock::Mutex::new(()));
+        for _ in 0..3 {
+            let (io, mutex) = (io.clone(), Arc::clone(&mutex));
+            sim.io().spawn(async move {
+                let _guard = mutex.lock().await;
+                let _ = io.sync_dir(path("")).await;
+            });
+        }
+        sim.block_on(async { io.sync_dir(path("")).await })
+            .unwrap()
+            .unwrap();
+        drop(sim);
+        assert!(mutex.try_lock().is_some());
+    }
+
     #[test]
     fn random_faults_strike() {
         let mut struck = std::collections::BTreeSet::new();

@@ -4,14 +4,33 @@
 //! - `decode` accepts exactly what `encode` wrote: bytes left over are an error.
 //! - A length inside the bytes never makes `decode` allocate more than a constant times their
 //!   number: see [`limit_class`].
-//! - The format header of every file names the codec ([`CODEC`]), so that another can follow.
+//! - The format header of every file names the codec ([`Codec`]), so that another can follow,
+//!   and a log is not taken for a journal.
 
 use bincode::config::{self, Config};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The number of this codec in file headers: bincode 2, little endian, variable-length integers.
-pub(crate) const CODEC: u16 = 1;
+/// How the edits of a file are encoded, by the number in its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Codec {
+    /// The payloads of a plain log: whatever its owner has appended.
+    Plain = 0,
+    /// The edits of a journal: bincode 2, little endian, integers of variable length.
+    Bincode = 1,
+}
+
+impl Codec {
+    pub(crate) fn number(self) -> u16 {
+        self as u16
+    }
+
+    pub(crate) fn of_number(number: u16) -> Option<Codec> {
+        [Codec::Plain, Codec::Bincode]
+            .into_iter()
+            .find(|codec| codec.number() == number)
+    }
+}
 
 /// Appends the encoding of `value` to `out`, or leaves `out` as it was.
 pub(crate) fn encode<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), String> {

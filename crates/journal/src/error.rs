@@ -77,8 +77,14 @@ pub enum Error {
         supported: u32,
     },
 
-    /// The edits in this file are encoded in a way that this release does not know.
-    #[display("{} is encoded with codec {found}, which this release does not know; use a newer one", path.display())]
+    /// The edits in this file are encoded in another way than those that were asked for.
+    ///
+    /// It is a log that is opened as a journal, or the other way round; or a newer release wrote it.
+    #[display(
+        "{} holds edits of codec {found} and cannot be opened as this: open it as what it is (0 is a \
+         log, 1 a journal), or with a newer release",
+        path.display()
+    )]
     UnsupportedCodec {
         /// The file.
         path: PathBuf,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use quipu_io::{DiskIo, Io};
 
 use crate::append::{Append, AppendBatch};
-use crate::codec;
+use crate::codec::{self, Codec};
 use crate::directory::Directory;
 use crate::format::frame::EDIT_HEADER_BYTES;
 use crate::log::core::{Core, Handle, lock};
@@ -120,8 +120,9 @@ impl<S: Replayable, I: Io> Journal<S, I> {
         let edits: Vec<S::Edit> = edits.into_iter().collect();
         let (answer, waiting) = Waiting::patient(&self.core.patience);
         if edits.is_empty() {
-            // Without a receiver's drop in between, this cannot fail.
-            let _ = answer.send(Ok((Seq::ZERO, Vec::new())));
+            let open = self.core.check_open();
+            // The receiver is at hand, so this cannot fail.
+            let _ = answer.send(open.map(|()| (Seq::ZERO, Vec::new())));
             return AppendBatch(waiting);
         }
         let mut payload = Vec::new();
@@ -157,7 +158,7 @@ impl<S: Replayable, I: Io> Journal<S, I> {
     /// end even if the future is dropped. A failure leaves the log as it was.
     pub fn snapshot(&self) -> impl Future<Output = Result<Seq>> + Send + 'static {
         let (answer, waiting) = Waiting::new();
-        let core = Arc::clone(&self.core.0);
+        let core = self.core.clone();
         self.core.directory.io.spawn(async move {
             // Nobody may be waiting any more.
             let _ = answer.send(snapshots::take(&core).await);
@@ -233,7 +234,7 @@ async fn open<S: Replayable, I: Io>(
     directory: Directory<I>,
     options: Options,
 ) -> Result<Journal<S, I>> {
-    let mut recovery = Recovery::begin(directory).await?;
+    let mut recovery = Recovery::begin(directory, Codec::Bincode).await?;
     let mut state = load_snapshot::<S, I>(&mut recovery).await?;
     recovery.start_after(state.applied);
     while let Some(frame) = recovery.next_frame().await? {
@@ -269,6 +270,7 @@ async fn open<S: Replayable, I: Io>(
         failure: None,
     };
     let core = Core::new(opened, options.log, Applied::new(state, keeper));
+    snapshots::catch_up(&core).await;
     snapshots::after_round(&core, 0);
     Ok(Journal {
         core: Arc::new(Handle(core)),

@@ -7,6 +7,8 @@ use std::path::Path;
 use futures::stream::{self, Stream};
 use quipu_io::{DiskIo, Io};
 
+use crate::codec::Codec;
+use crate::directory::Directory;
 use crate::snapshot::SnapshotReader;
 use crate::state::{State, decode};
 use crate::{Error, Replayable, Result, Seq, log};
@@ -31,7 +33,10 @@ impl<S: Replayable, I: Io> Reader<S, I> {
         io: I,
         dir: impl AsRef<Path>,
     ) -> impl Future<Output = Result<Self>> + Send + 'static {
-        let opening = log::Reader::open(io, dir, S::filename_prefix());
+        let opening = log::Reader::open_as(
+            Directory::new(io, dir.as_ref(), S::filename_prefix()),
+            Some(Codec::Bincode),
+        );
         async move {
             Ok(Reader {
                 log: opening.await?,
@@ -117,11 +122,11 @@ impl<S: Replayable, I: Io> Reader<S, I> {
 
 /// The state that a snapshot holds, each part verified and applied.
 pub(crate) async fn load_snapshot<S: Replayable, I: Io>(
-    directory: &crate::directory::Directory<I>,
+    directory: &Directory<I>,
     seq: Seq,
 ) -> Result<(State<S>, crate::LoadedSnapshot)> {
     let mut state = State::<S>::initial();
-    let mut reader = SnapshotReader::open(directory, seq).await?;
+    let mut reader = SnapshotReader::open(directory, Some(Codec::Bincode), seq).await?;
     while let Some((offset, part)) = reader.next().await? {
         state.load(&part, seq, reader.path(), offset)?;
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use quipu_io::Io;
 
-use crate::codec;
+use crate::codec::{self, Codec};
 use crate::log::core::{Core, lock};
 use crate::options::Retention;
 use crate::recovery::LoadedSnapshot;
@@ -40,6 +40,20 @@ pub(crate) struct Keeper {
 impl Keeper {
     fn seq(&self) -> Seq {
         self.newest.map_or(Seq::ZERO, |newest| newest.seq)
+    }
+}
+
+/// Takes the snapshot, and removes the segments, that a loop of crashes has kept from being.
+///
+/// Called before open answers: a program that dies behind every open would otherwise leave one more
+/// segment each time. A failure is reported, and the journal opens.
+pub(crate) async fn catch_up<S: Replayable, I: Io>(core: &Arc<Core<I, Applied<S>>>) {
+    let overgrown = {
+        let keeper = lock(&core.machine.keeper);
+        segments_behind(core, &keeper) > keeper.policy.max_segments || is_overgrown(core, &keeper)
+    };
+    if overgrown && let Err(error) = take(core).await {
+        tracing::warn!(%error, "a snapshot failed, the log goes on");
     }
 }
 
@@ -119,7 +133,7 @@ async fn write_and_prune<S: Replayable, I: Io>(core: &Arc<Core<I, Applied<S>>>) 
         && lock(&core.files).snapshots.last() == Some(&seq);
     if !known {
         let parts = encoded::<S, I>(core, parts);
-        let written = snapshot::write(&core.directory, seq, parts).await;
+        let written = snapshot::write(&core.directory, Codec::Bincode, seq, parts).await;
         let written = written.inspect_err(|_| {
             // Its name may be there all the same: it counts for nothing, and goes with the next prune,
             // before the log that it would need.

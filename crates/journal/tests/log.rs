@@ -10,11 +10,11 @@ mod common;
 
 use std::path::Path;
 
-use common::{Files, small_options};
+use common::{Files, Map, small_options};
 use futures::future::join_all;
 use quipu_io::{Bytes, DiskIo};
 use quipu_journal::log::{Durability, Log, LogOptions};
-use quipu_journal::{Error, Left, Seq};
+use quipu_journal::{Error, Journal, Left, Reader, Seq};
 use smol::future::block_on;
 use tempfile::tempdir;
 
@@ -251,4 +251,45 @@ fn payloads_of_any_size_come_back() {
     let (_, payloads) = open(dir.path());
     let lens: Vec<_> = payloads.iter().map(|(_, payload)| payload.len()).collect();
     assert_eq!(lens, sizes);
+}
+
+#[test]
+fn a_log_is_not_taken_for_a_journal_nor_a_journal_for_a_log() {
+    let dir = tempdir().unwrap();
+    let io = DiskIo::new().unwrap();
+    let opening = block_on(Log::open(io.clone(), dir.path(), "map", options())).unwrap();
+    let log = block_on(opening.finish()).unwrap();
+    append(&log, 1..=20, Durability::Disk);
+    block_on(log.truncate_front(Seq::new(20))).unwrap();
+    block_on(log.close()).unwrap();
+    let before = Files::of_directory(dir.path());
+    let error = block_on(Journal::<Map>::open(
+        io.clone(),
+        dir.path(),
+        small_options(),
+    ));
+    assert!(matches!(
+        error.unwrap_err(),
+        Error::UnsupportedCodec { found: 0, .. }
+    ));
+    let error = block_on(Reader::<Map>::open(io.clone(), dir.path()));
+    assert!(matches!(
+        error.unwrap_err(),
+        Error::UnsupportedCodec { found: 0, .. }
+    ));
+    assert_eq!(Files::of_directory(dir.path()), before);
+
+    let dir = tempdir().unwrap();
+    let journal = block_on(Journal::<Map>::open(
+        io.clone(),
+        dir.path(),
+        small_options(),
+    ))
+    .unwrap();
+    block_on(journal.close()).unwrap();
+    let error = block_on(Log::open(io, dir.path(), "map", options()));
+    assert!(matches!(
+        error.unwrap_err(),
+        Error::UnsupportedCodec { found: 1, .. }
+    ));
 }

@@ -40,6 +40,8 @@ struct Inner {
     timers: BTreeMap<TimerKey, Waker>,
     timers_made: u64,
     closed: bool,
+    /// Whether `close` is still dropping what it found, and what that wakes.
+    draining: bool,
 }
 
 /// What can be run next.
@@ -214,10 +216,14 @@ impl Executor {
     }
 
     /// Drops all tasks, and whatever is spawned from now on.
+    ///
+    /// A task that is dropped may wake another one while it holds a lock that the other's drop wants,
+    /// so what is woken meanwhile waits for its turn instead of being dropped on the spot.
     pub(super) fn close(&self) {
-        let (tasks, ready, timers) = {
+        let (tasks, mut ready, timers) = {
             let mut inner = self.lock();
             inner.closed = true;
+            inner.draining = true;
             (
                 std::mem::take(&mut inner.tasks),
                 std::mem::take(&mut inner.ready),
@@ -225,13 +231,17 @@ impl Executor {
             )
         };
         drop(tasks);
-        drop(ready);
         drop(timers);
+        while !ready.is_empty() {
+            drop(ready);
+            ready = std::mem::take(&mut self.lock().ready);
+        }
+        self.lock().draining = false;
     }
 
     fn push(&self, ready: Ready) {
         let mut inner = self.lock();
-        if inner.closed {
+        if inner.closed && !inner.draining {
             drop(inner);
             drop(ready);
             return;

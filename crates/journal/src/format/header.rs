@@ -15,7 +15,7 @@
 
 use super::{Checksum, HeaderError, VERSION, put, seq_at, u16_at, u32_at, u64_at};
 use crate::Seq;
-use crate::codec::CODEC;
+use crate::codec::Codec;
 
 /// Where the seal of a segment stands.
 pub(crate) const SEAL_OFFSET: u64 = 4096;
@@ -41,6 +41,7 @@ const _: () = assert!(FRAMES_OFFSET == 2 * SEAL_OFFSET && SEAL_OFFSET.is_multipl
 /// What a segment says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentHeader {
+    pub(crate) codec: Codec,
     pub(crate) number: u64,
     pub(crate) generation: u64,
     /// The number of the first edit that this segment holds, or will.
@@ -72,7 +73,7 @@ impl SegmentHeader {
 
     pub(crate) fn encode(&self, prefix: &str) -> [u8; SEGMENT_HEADER_BYTES] {
         let mut bytes = [0; SEGMENT_HEADER_BYTES];
-        begin(&mut bytes, SEGMENT_MAGIC);
+        begin(&mut bytes, SEGMENT_MAGIC, self.codec);
         put(&mut bytes, 16, self.number.to_le_bytes());
         put(&mut bytes, 24, self.generation.to_le_bytes());
         put(&mut bytes, 32, self.first.get().to_le_bytes());
@@ -90,7 +91,7 @@ impl SegmentHeader {
     }
 
     pub(crate) fn decode(bytes: &[u8], prefix: &str) -> Result<SegmentHeader, HeaderError> {
-        let bytes = verify::<SEGMENT_HEADER_BYTES>(bytes, SEGMENT_MAGIC, 24)?;
+        let (codec, bytes) = verify::<SEGMENT_HEADER_BYTES>(bytes, SEGMENT_MAGIC, 24)?;
         check_prefix(&bytes, 88, prefix)?;
         let predecessor = Predecessor {
             number: u64_at(&bytes, 40),
@@ -100,6 +101,7 @@ impl SegmentHeader {
             fingerprint: u64_at(&bytes, 72),
         };
         let header = SegmentHeader {
+            codec,
             number: u64_at(&bytes, 16),
             generation: u64_at(&bytes, 24),
             first: seq_at(&bytes, 32),
@@ -123,6 +125,7 @@ impl SegmentHeader {
 /// What a snapshot says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SnapshotHeader {
+    pub(crate) codec: Codec,
     pub(crate) generation: u64,
     /// The snapshot stands for all edits up to here.
     pub(crate) seq: Seq,
@@ -135,7 +138,7 @@ impl SnapshotHeader {
 
     pub(crate) fn encode(&self, prefix: &str) -> [u8; SNAPSHOT_HEADER_BYTES] {
         let mut bytes = [0; SNAPSHOT_HEADER_BYTES];
-        begin(&mut bytes, SNAPSHOT_MAGIC);
+        begin(&mut bytes, SNAPSHOT_MAGIC, self.codec);
         put(&mut bytes, 16, self.generation.to_le_bytes());
         put(&mut bytes, 24, self.seq.get().to_le_bytes());
         put_prefix(&mut bytes, 32, prefix);
@@ -144,19 +147,20 @@ impl SnapshotHeader {
     }
 
     pub(crate) fn decode(bytes: &[u8], prefix: &str) -> Result<SnapshotHeader, HeaderError> {
-        let bytes = verify::<SNAPSHOT_HEADER_BYTES>(bytes, SNAPSHOT_MAGIC, 16)?;
+        let (codec, bytes) = verify::<SNAPSHOT_HEADER_BYTES>(bytes, SNAPSHOT_MAGIC, 16)?;
         check_prefix(&bytes, 32, prefix)?;
         Ok(SnapshotHeader {
+            codec,
             generation: u64_at(&bytes, 16),
             seq: seq_at(&bytes, 24),
         })
     }
 }
 
-fn begin(bytes: &mut [u8], magic: [u8; 8]) {
+fn begin(bytes: &mut [u8], magic: [u8; 8], codec: Codec) {
     put(bytes, 0, magic);
     put(bytes, 8, VERSION.to_le_bytes());
-    put(bytes, 12, CODEC.to_le_bytes());
+    put(bytes, 12, codec.number().to_le_bytes());
 }
 
 fn end(bytes: &mut [u8], generation: u64) {
@@ -179,7 +183,7 @@ fn verify<const N: usize>(
     bytes: &[u8],
     magic: [u8; 8],
     generation_at: usize,
-) -> Result<[u8; N], HeaderError> {
+) -> Result<(Codec, [u8; N]), HeaderError> {
     if bytes
         .first_chunk::<8>()
         .is_some_and(|found| *found != magic)
@@ -202,10 +206,9 @@ fn verify<const N: usize>(
             "its header does not match its checksum",
         ));
     }
-    match u16_at(bytes, 12) {
-        CODEC => Ok(*bytes),
-        other => Err(HeaderError::Codec(other)),
-    }
+    let number = u16_at(bytes, 12);
+    let codec = Codec::of_number(number).ok_or(HeaderError::Codec(number))?;
+    Ok((codec, *bytes))
 }
 
 fn check_prefix(bytes: &[u8], at: usize, prefix: &str) -> Result<(), HeaderError> {
@@ -231,6 +234,7 @@ mod tests {
             fingerprint: 4,
         };
         SegmentHeader {
+            codec: Codec::Plain,
             number: 3,
             generation: 30,
             first: Seq::new(12),
@@ -246,6 +250,7 @@ mod tests {
             Ok(segment())
         );
         let snapshot = SnapshotHeader {
+            codec: Codec::Bincode,
             generation: 8,
             seq: Seq::new(9),
         };

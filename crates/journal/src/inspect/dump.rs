@@ -207,7 +207,7 @@ impl<I: Io> Dump<I> {
     }
 
     async fn open_segment(&mut self, number: u64) -> Result<Item> {
-        let segment = survey::read_one(&self.directory, number).await?;
+        let segment = survey::read_one(&self.directory, number, None).await?;
         let Surveyed {
             path,
             file,
@@ -256,7 +256,7 @@ impl<I: Io> Dump<I> {
             return None;
         };
         // If it cannot be read, that is the next item.
-        let after = survey::read_one(&self.directory, *next).await.ok()?;
+        let after = survey::read_one(&self.directory, *next, None).await.ok()?;
         let stated = after.segment.header.predecessor?;
         let meant = (stated.number, stated.generation) == (segment.number, segment.generation);
         meant.then_some(stated.end)
@@ -297,7 +297,7 @@ impl<I: Io> Dump<I> {
     }
 
     async fn snapshot(&mut self, seq: Seq) -> Result<Snapshot> {
-        let mut reader = SnapshotReader::open(&self.directory, seq).await?;
+        let mut reader = SnapshotReader::open(&self.directory, None, seq).await?;
         while reader.next().await?.is_some() {}
         Ok(Snapshot {
             path: reader.path().to_owned(),

@@ -105,7 +105,7 @@ async fn read_snapshot<I: Io>(
     seq: Seq,
     meter: &mut Meter<impl FnMut(Progress)>,
 ) -> Result<LoadedSnapshot> {
-    let mut reader = SnapshotReader::open(directory, seq).await?;
+    let mut reader = SnapshotReader::open(directory, None, seq).await?;
     while let Some((offset, _)) = reader.next().await? {
         meter.reach(reader.path(), offset);
     }

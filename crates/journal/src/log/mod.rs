@@ -26,8 +26,10 @@ pub use crate::options::LogOptions;
 
 use self::core::{Command, Core, Handle, Machine, lock};
 use self::waiting::{Answer, Waiting};
+use crate::codec::Codec;
 use crate::directory::Directory;
 use crate::format::frame::EDIT_HEADER_BYTES;
+use crate::reader::is_damage;
 use crate::recovery::scan::Frame;
 use crate::recovery::{Recovered, Recovery};
 use crate::snapshot::{self, SnapshotReader};
@@ -111,7 +113,7 @@ impl<I: Io> Log<I> {
         let directory = Directory::new(io, dir.as_ref(), prefix);
         async move {
             options.check()?;
-            let mut recovery = Recovery::begin(directory?).await?;
+            let mut recovery = Recovery::begin(directory?, Codec::Plain).await?;
             let floor = find_floor(&mut recovery).await?;
             recovery.start_after(floor);
             Ok(Opening {
@@ -169,7 +171,7 @@ impl<I: Io> Log<I> {
     /// segment to remove.
     pub fn truncate_front(&self, seq: Seq) -> impl Future<Output = Result<()>> + Send + 'static {
         let (answer, waiting) = Waiting::new();
-        let core = Arc::clone(&self.core.0);
+        let core = self.core.clone();
         self.core.directory.io.spawn(async move {
             // Nobody may be waiting any more.
             let _ = answer.send(truncate(&core, seq).await);
@@ -254,19 +256,14 @@ async fn find_floor<I: Io>(recovery: &mut Recovery<I>) -> Result<Seq> {
     let mut first_error = None;
     for seq in recovery.snapshots().to_vec().into_iter().rev() {
         let read = async {
-            let mut reader = SnapshotReader::open(recovery.directory(), seq).await?;
-            match reader.next().await? {
-                None => Ok(()),
-                Some(_) => Err(Error::corrupt(
-                    reader.path(),
-                    0,
-                    "it is a journal's, not a log's",
-                )),
-            }
+            let mut reader =
+                SnapshotReader::open(recovery.directory(), Some(Codec::Plain), seq).await?;
+            while reader.next().await?.is_some() {}
+            Ok(())
         };
         match read.await {
             Ok(()) => return Ok(seq),
-            Err(error) if error.is_corrupt() => {
+            Err(error) if is_damage(&error) => {
                 let path = recovery.directory().snapshot(seq);
                 recovery
                     .report_mut()
@@ -311,7 +308,7 @@ async fn truncate<I: Io>(core: &Arc<Core<I, Acknowledge>>, seq: Seq) -> Result<(
     if plan.segments.is_empty() {
         return Ok(());
     }
-    let written = snapshot::write(&core.directory, seq, std::iter::empty()).await;
+    let written = snapshot::write(&core.directory, Codec::Plain, seq, std::iter::empty()).await;
     // Also if that failed: the name may be there all the same, and goes before the log that it needs.
     lock(&core.files).add_snapshot(seq);
     written?;

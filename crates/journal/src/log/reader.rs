@@ -17,6 +17,7 @@ use bytes::Bytes;
 use quipu_io::{DiskIo, File, Io, OpenOptions};
 
 use super::edit_at;
+use crate::codec::Codec;
 use crate::directory::{Directory, Listing};
 use crate::format::header::{FRAMES_OFFSET, Predecessor};
 use crate::recovery::chain::{self, Segment};
@@ -43,6 +44,7 @@ pub struct Entry {
 /// it.
 pub struct Reader<I: Io = DiskIo> {
     directory: Directory<I>,
+    codec: Option<Codec>,
     listing: Listing,
     segments: Vec<Segment>,
     /// Of `segments`.
@@ -70,7 +72,8 @@ struct OpenSegment<F> {
 }
 
 impl<I: Io> Reader<I> {
-    /// Opens the log with this file name prefix for reading.
+    /// Opens the log with this file name prefix for reading; or a journal, whose payloads are its
+    /// encoded edits.
     ///
     /// A directory without any file of it gives a reader that ends at once. Fails with `Corrupt`
     /// and others as opening the log does, and with `Io` where the directory is missing.
@@ -79,29 +82,35 @@ impl<I: Io> Reader<I> {
         dir: impl AsRef<Path>,
         prefix: &str,
     ) -> impl Future<Output = Result<Reader<I>>> + Send + 'static {
-        let directory = Directory::new(io, dir.as_ref(), prefix);
-        async move {
-            let mut reader = Reader {
-                path: PathBuf::new(),
-                directory: directory?,
-                listing: Listing::default(),
-                segments: Vec::new(),
-                current: 0,
-                open: None,
-                proven: Seq::ZERO,
-                pending: VecDeque::new(),
-                read: Seq::ZERO,
-                shown: Seq::ZERO,
-                frame: None,
-                finding: None,
-            };
-            while let Err(error) = reader.look().await {
-                reader.confirm(error).await?;
-            }
-            reader.shown = reader.first_retained();
-            reader.start_after(reader.shown);
-            Ok(reader)
+        Reader::open_as(Directory::new(io, dir.as_ref(), prefix), None)
+    }
+
+    /// Opens what is of this codec, or of any.
+    pub(crate) async fn open_as(
+        directory: Result<Directory<I>>,
+        codec: Option<Codec>,
+    ) -> Result<Reader<I>> {
+        let mut reader = Reader {
+            path: PathBuf::new(),
+            directory: directory?,
+            codec,
+            listing: Listing::default(),
+            segments: Vec::new(),
+            current: 0,
+            open: None,
+            proven: Seq::ZERO,
+            pending: VecDeque::new(),
+            read: Seq::ZERO,
+            shown: Seq::ZERO,
+            frame: None,
+            finding: None,
+        };
+        while let Err(error) = reader.look().await {
+            reader.confirm(error).await?;
         }
+        reader.shown = reader.first_retained();
+        reader.start_after(reader.shown);
+        Ok(reader)
     }
 
     /// The next proven payload, or `None` at the end of what is proven.
@@ -212,7 +221,7 @@ impl<I: Io> Reader<I> {
     async fn look(&mut self) -> Result<()> {
         self.listing = self.directory.list().await?;
         self.directory.check_start(&self.listing).await?;
-        let mut segments = survey::read(&self.directory, &self.listing).await?;
+        let mut segments = survey::read(&self.directory, &self.listing, self.codec).await?;
         if !segments.is_empty() {
             let oldest = self.listing.snapshots.first().copied();
             let chain = chain::judge(&segments, oldest).map_err(|finding| {

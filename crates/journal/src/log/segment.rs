@@ -223,6 +223,7 @@ impl<I: Io> SegmentWriter<I> {
     /// Publishes the segment after this one, whose frames are synced, and seals this one.
     pub(crate) async fn rotate(&self, options: &LogOptions) -> Result<SegmentWriter<I>, Failure> {
         let header = SegmentHeader {
+            codec: self.header.codec,
             number: self.header.number + 1,
             generation: self.directory.io.random(),
             first: self.end.last.next(),

@@ -142,6 +142,7 @@ mod tests {
         let first = Seq::new((n - 1) * 10 + 1);
         let whole = Seq::new((n - 1) * 10);
         let header = SegmentHeader {
+            codec: crate::codec::Codec::Plain,
             number: n,
             generation: n * 10,
             first,

@@ -90,6 +90,7 @@ impl<I: Io> Recovery<I> {
     async fn create_first(&mut self, options: &LogOptions) -> Result<SegmentWriter<I>> {
         self.directory.sync_ancestors().await?;
         let header = SegmentHeader {
+            codec: self.codec,
             number: 1,
             generation: self.directory.io.random(),
             first: Seq::ZERO.next(),
@@ -116,6 +117,7 @@ impl<I: Io> Recovery<I> {
         let last = &self.segments[self.chain.end - 1].header;
         let proven = tail.proven_end;
         let header = SegmentHeader {
+            codec: self.codec,
             number: last.number + 1,
             generation: self.directory.io.random(),
             first: proven.last.next(),

@@ -32,6 +32,7 @@ use quipu_io::{File, Io, OpenOptions};
 use self::chain::Segment;
 use self::scan::{Frame, Frames, Stop};
 use self::tail::Tail;
+use crate::codec::Codec;
 use crate::directory::{Directory, Listing};
 use crate::format::header::FRAMES_OFFSET;
 use crate::{Error, Result, Seq};
@@ -39,6 +40,7 @@ use crate::{Error, Result, Seq};
 /// A log that is being opened.
 pub(crate) struct Recovery<I: Io> {
     directory: Directory<I>,
+    codec: Codec,
     lock: I::Lock,
     listing: Listing,
     segments: Vec<Segment>,
@@ -58,7 +60,7 @@ pub(crate) struct Recovery<I: Io> {
 
 impl<I: Io> Recovery<I> {
     /// Takes the lock and reads what every segment says of itself.
-    pub(crate) async fn begin(directory: Directory<I>) -> Result<Recovery<I>> {
+    pub(crate) async fn begin(directory: Directory<I>, codec: Codec) -> Result<Recovery<I>> {
         directory
             .io
             .create_dir_all(&directory.path)
@@ -67,7 +69,7 @@ impl<I: Io> Recovery<I> {
         let lock = take_lock(&directory).await?;
         let listing = directory.list().await?;
         directory.check_start(&listing).await?;
-        let segments = survey::read(&directory, &listing).await?;
+        let segments = survey::read(&directory, &listing, Some(codec)).await?;
         let chain = if segments.is_empty() {
             0..0
         } else {
@@ -82,6 +84,7 @@ impl<I: Io> Recovery<I> {
         let mut recovery = Recovery {
             current: chain.start,
             directory,
+            codec,
             lock,
             listing,
             segments,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use quipu_io::{File, Io, OpenOptions};
 
 use super::chain::Segment;
+use crate::codec::Codec;
 use crate::directory::{Directory, Listing};
 use crate::format::frame::usize_of;
 use crate::format::header::{FRAMES_OFFSET, SEAL_OFFSET, SegmentHeader};
@@ -24,18 +25,20 @@ pub(crate) struct Surveyed<F> {
 pub(crate) async fn read<I: Io>(
     directory: &Directory<I>,
     listing: &Listing,
+    codec: Option<Codec>,
 ) -> Result<Vec<Segment>> {
     let mut segments = Vec::with_capacity(listing.segments.len());
     for &number in &listing.segments {
-        segments.push(read_one(directory, number).await?.segment);
+        segments.push(read_one(directory, number, codec).await?.segment);
     }
     Ok(segments)
 }
 
-/// The segment with this number.
+/// The segment with this number; of whatever codec, or of this one only.
 pub(crate) async fn read_one<I: Io>(
     directory: &Directory<I>,
     number: u64,
+    codec: Option<Codec>,
 ) -> Result<Surveyed<I::File>> {
     let path = directory.segment(number);
     let file = directory
@@ -48,6 +51,7 @@ pub(crate) async fn read_one<I: Io>(
     let bytes = file.read_at(0, both).await.map_err(Error::io)?;
     let header = SegmentHeader::decode(&bytes, &directory.prefix)
         .map_err(|error| header_error(&path, error))?;
+    check_codec(&path, header.codec, codec)?;
     if header.number != number {
         let reason = format!("its header says that it is segment {}", header.number);
         return Err(Error::corrupt(&path, 0, reason));
@@ -70,6 +74,16 @@ pub(crate) async fn read_one<I: Io>(
         size,
         segment: Segment { header, seal },
     })
+}
+
+/// Fails if the file is not of the codec that is expected, if one is.
+pub(crate) fn check_codec(path: &Path, found: Codec, expected: Option<Codec>) -> Result<()> {
+    match expected {
+        Some(expected) if found != expected => {
+            Err(header_error(path, HeaderError::Codec(found.number())))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What a header that was not accepted means to the caller.

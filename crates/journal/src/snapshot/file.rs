@@ -9,13 +9,14 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 use quipu_io::{File, Io, OpenOptions};
 
+use crate::codec::Codec;
 use crate::directory::{Directory, Draft};
 use crate::format::Checksum;
 use crate::format::frame::usize_of;
 use crate::format::header::{SNAPSHOT_HEADER_BYTES, SnapshotHeader};
 use crate::format::part::{self, RECORD_BYTES, Record};
 use crate::recovery::LoadedSnapshot;
-use crate::recovery::survey::header_error;
+use crate::recovery::survey::{check_codec, header_error};
 use crate::{Error, Result, Seq};
 
 /// Parts are collected up to this size before they are written.
@@ -31,11 +32,12 @@ const READ_BYTES: usize = 256 << 10;
 /// Publishes a snapshot made of these encoded parts. An error among them gives it up.
 pub(crate) async fn write<I: Io>(
     directory: &Directory<I>,
+    codec: Codec,
     seq: Seq,
     parts: impl Iterator<Item = Result<Vec<u8>>>,
 ) -> Result<LoadedSnapshot> {
     let draft = directory.draft(directory.snapshot(seq)).await?;
-    match fill(directory, &draft, seq, parts).await {
+    match fill(directory, &draft, codec, seq, parts).await {
         Ok(written) => {
             draft.publish().await?;
             Ok(written)
@@ -50,10 +52,12 @@ pub(crate) async fn write<I: Io>(
 async fn fill<I: Io>(
     directory: &Directory<I>,
     draft: &Draft<'_, I>,
+    codec: Codec,
     seq: Seq,
     parts: impl Iterator<Item = Result<Vec<u8>>>,
 ) -> Result<LoadedSnapshot> {
     let header = SnapshotHeader {
+        codec,
         generation: directory.io.random(),
         seq,
     };
@@ -157,6 +161,7 @@ impl<F: File> SnapshotReader<F> {
     /// Opens the snapshot of `seq`.
     pub(crate) async fn open<I: Io<File = F>>(
         directory: &Directory<I>,
+        codec: Option<Codec>,
         seq: Seq,
     ) -> Result<SnapshotReader<F>> {
         let path = directory.snapshot(seq);
@@ -172,6 +177,7 @@ impl<F: File> SnapshotReader<F> {
             .map_err(Error::io)?;
         let header = SnapshotHeader::decode(&bytes, &directory.prefix)
             .map_err(|error| header_error(&path, error))?;
+        check_codec(&path, header.codec, codec)?;
         if header.seq != seq {
             let reason = format!(
                 "its header says that it is the snapshot of edit {}",

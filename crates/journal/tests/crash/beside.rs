@@ -98,8 +98,6 @@ fn check(seed: u64, options: &Options, ops: &[Op]) {
     };
     let read = sim.block_on(both).unwrap();
     read.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
-    // As in `live`: nobody is to be torn down while he waits.
-    sim.run_until_idle().unwrap();
     for (point, shown) in lock(&points).drain(..) {
         for tape in [Tape::replay([u32::MAX; 1000]), Tape::seeded(seed)] {
             let sim = Sim::boot(

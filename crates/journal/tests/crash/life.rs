@@ -82,10 +82,6 @@ pub(crate) fn live<P: Program>(
     };
     let tape = sim.tape();
     let image = sim.image();
-    // Whoever waits for a snapshot to end is let go in order: torn down with the world in between,
-    // two of them would meet inside the lock for which both wait.
-    sim.on_crash_point(drop);
-    let _ = sim.run_until_idle();
     let mut points = std::mem::take(&mut *lock(&points));
     if conditions.collect {
         let history = lock(&history).clone();

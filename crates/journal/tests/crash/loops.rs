@@ -34,8 +34,6 @@ fn crash(image: DiskImage, options: &Options, round: u64, edits: u64, torn: bool
         for id in 0..edits {
             journal.append(Notes::edit(id, SMALL)).await.unwrap();
         }
-        // Time for a snapshot that is due.
-        quipu_io::Runtime::sleep(&io, Duration::from_millis(100)).await;
         if torn {
             drop(journal.append(Notes::edit(edits, SECTOR)));
         }
