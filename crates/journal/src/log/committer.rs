@@ -31,25 +31,34 @@ const LOOKS: u32 = 64;
 
 /// Whether the committer waits a little for more work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Manner {
-    /// On a thread of the backend: gathers rounds, and looks again before it ends.
+enum Manner {
+    /// Gathers rounds, and looks again before it ends.
     Lingering,
-    /// Inside an appender's call: does what is there, and ends.
+    /// Takes what is there.
     Brief,
 }
 
-/// Runs until the queue is empty.
-pub(crate) async fn run<I: Io, M: Machine<I>>(core: Arc<Core<I, M>>, manner: Manner) {
-    let Some(writer) = lock(&core.writer).take() else {
+/// How many rounds an appender writes within its own call: one is its own.
+const BRIEF_ROUNDS: u32 = 256;
+
+/// On a thread of the backend: runs until the queue stays empty.
+pub(crate) async fn linger<I: Io, M: Machine<I>>(core: Arc<Core<I, M>>) {
+    if let Some(mut committer) = Committer::take(core) {
+        committer.drive(Manner::Lingering, u32::MAX).await;
+    }
+}
+
+/// Inside an appender's call: does what is there, and ends. If others go on appending meanwhile, it
+/// leaves them to the backend after a few rounds.
+pub(crate) async fn visit<I: Io, M: Machine<I>>(core: Arc<Core<I, M>>) {
+    let Some(mut committer) = Committer::take(core) else {
         return;
     };
-    let mut committer = Committer {
-        core,
-        writer: Some(writer),
-        expected: 0,
-    };
-    while let Some(work) = committer.next(manner).await {
-        committer.handle(work).await;
+    if !committer.drive(Manner::Brief, BRIEF_ROUNDS).await {
+        let io = committer.core.directory.io.clone();
+        io.spawn(async move {
+            committer.drive(Manner::Lingering, u32::MAX).await;
+        });
     }
 }
 
@@ -62,6 +71,26 @@ struct Committer<I: Io, M: Machine<I>> {
 }
 
 impl<I: Io, M: Machine<I>> Committer<I, M> {
+    fn take(core: Arc<Core<I, M>>) -> Option<Committer<I, M>> {
+        let writer = lock(&core.writer).take()?;
+        Some(Committer {
+            core,
+            writer: Some(writer),
+            expected: 0,
+        })
+    }
+
+    /// Does at most so much work; tells whether it has ended because there is no more.
+    async fn drive(&mut self, manner: Manner, most: u32) -> bool {
+        for _ in 0..most {
+            match self.next(manner).await {
+                Some(work) => self.handle(work).await,
+                None => return true,
+            }
+        }
+        false
+    }
+
     /// What to do next; `None` once there is nothing, and the committer has ended.
     ///
     /// Closing a round too early makes appenders settle into two halves, each of which waits for the
@@ -182,7 +211,7 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
         }
         let watermark = self.core.queue().synced;
         let writer = self.writer()?;
-        writer.reserve(bytes).await?;
+        writer.reserve(bytes, sync).await?;
         let buffer = writer.write(frame, edits, watermark).await?;
         let last = writer.last();
         if sync {

@@ -166,14 +166,12 @@ impl<I: Io, M: Machine<I>> Core<I, M> {
         queue.running = true;
         drop(queue);
         if !in_place {
-            self.directory
-                .io
-                .spawn(committer::run(self.clone(), committer::Manner::Lingering));
+            self.directory.io.spawn(committer::linger(self.clone()));
             return;
         }
         // One poll does it all where the write goes to the page cache: a change of threads would
         // cost more than the write.
-        let mut work = Box::pin(committer::run(self.clone(), committer::Manner::Brief));
+        let mut work = Box::pin(committer::visit(self.clone()));
         let mut context = Context::from_waker(Waker::noop());
         if work.poll_unpin(&mut context).is_pending() {
             self.directory.io.spawn(work);

@@ -143,8 +143,11 @@ impl<I: Io> Log<I> {
             let (bytes, limit) = (payload.len() as u64, u64::from(u32::MAX));
             return LogAppend(Waiting::refused(Error::TooLarge { bytes, limit }));
         };
-        let (answer, waiting) = Waiting::patient(&self.core.patience);
         let sync = durability == Durability::Disk;
+        let (answer, waiting) = match durability {
+            Durability::Disk => Waiting::patient(&self.core.patience),
+            Durability::Os => Waiting::brief(&self.core.patience),
+        };
         match self
             .core
             .append(&[&len.to_le_bytes(), payload], 1, answer, sync)

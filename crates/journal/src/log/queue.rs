@@ -160,7 +160,12 @@ impl<T, C> Queue<T, C> {
     }
 
     fn publish(&self) {
-        let complete = self.work.len() > 1 || matches!(self.work.front(), Some(Work::Command(_)));
+        // A round without a sync is not worth waiting for company.
+        let complete = match self.work.front() {
+            Some(Work::Frame(round)) => !round.sync || self.work.len() > 1,
+            Some(Work::Command(_)) => true,
+            None => false,
+        };
         let waiting = if complete { u64::MAX } else { self.edits };
         self.waiting.store(waiting, Ordering::Relaxed);
     }

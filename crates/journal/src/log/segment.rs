@@ -143,8 +143,8 @@ impl<I: Io> SegmentWriter<I> {
         self.end.offset == FRAMES_OFFSET
     }
 
-    /// Makes sure that `bytes` more can be written.
-    pub(crate) async fn reserve(&mut self, bytes: u64) -> Result<(), Failure> {
+    /// Makes sure that `bytes` more can be written, and synced without metadata if a sync follows.
+    pub(crate) async fn reserve(&mut self, bytes: u64, sync: bool) -> Result<(), Failure> {
         let needed = self.end.offset + bytes;
         if needed > self.allocated {
             let smallest = FIRST_ALLOCATION_BYTES.min(self.allocation_bytes);
@@ -157,7 +157,7 @@ impl<I: Io> SegmentWriter<I> {
             reserved.map_err(|error| Failure::Refused(self.error(error)))?;
             self.allocated = target;
         }
-        if needed > self.zeroed && self.zero_bytes > 0 {
+        if sync && needed > self.zeroed && self.zero_bytes > 0 {
             self.zero(needed).await?;
         }
         Ok(())

@@ -17,6 +17,7 @@ pub(crate) type Answer<T> = oneshot::Sender<Result<T>>;
 #[derive(Debug)]
 pub(crate) enum Waiting<T> {
     Answer(oneshot::Receiver<Result<T>>, Option<Turn>),
+    Brief(oneshot::Receiver<Result<T>>, u32),
     Refused(Option<Error>),
 }
 
@@ -25,6 +26,14 @@ impl<T> Waiting<T> {
     pub(crate) fn new() -> (Answer<T>, Waiting<T>) {
         let (sender, receiver) = oneshot::channel();
         (sender, Waiting::Answer(receiver, None))
+    }
+
+    /// Asks a number of times without letting go of its thread: for an answer that is a write into the
+    /// operating system's cache away, and that another thread is about to give.
+    pub(crate) fn brief(patience: &Arc<Patience>) -> (Answer<T>, Waiting<T>) {
+        let (sender, receiver) = oneshot::channel();
+        let spins = patience.polls.min(BRIEF_SPINS);
+        (sender, Waiting::Brief(receiver, spins))
     }
 
     /// Asks a number of times before it sleeps, if nobody else does.
@@ -63,6 +72,18 @@ impl<T> Future for Waiting<T> {
                     .poll(context)
                     .map(|answer| answer.unwrap_or_else(|_| Err(unanswered())))
             }
+            Waiting::Brief(receiver, spins) => {
+                for _ in 0..std::mem::take(spins) {
+                    match receiver.try_recv() {
+                        Ok(None) => std::hint::spin_loop(),
+                        Ok(Some(answer)) => return Poll::Ready(answer),
+                        Err(oneshot::Canceled) => return Poll::Ready(Err(unanswered())),
+                    }
+                }
+                Pin::new(receiver)
+                    .poll(context)
+                    .map(|answer| answer.unwrap_or_else(|_| Err(unanswered())))
+            }
             Waiting::Refused(error) => Poll::Ready(Err(error.take().unwrap_or(Error::Closed))),
         }
     }
@@ -76,6 +97,10 @@ fn unanswered() -> Error {
         source: Arc::new(Error::io(source)),
     }
 }
+
+/// How often an answer that is near is asked for in a row: for about as long as waking a thread
+/// takes.
+const BRIEF_SPINS: u32 = 1024;
 
 /// Decides who asks again at once instead of sleeping.
 ///
