@@ -19,12 +19,11 @@ use crate::recovery::LoadedSnapshot;
 use crate::recovery::survey::{check_codec, header_error};
 use crate::{Error, Result, Seq};
 
-/// Parts are collected up to this size before they are written.
-const WRITE_BYTES: usize = 1 << 20;
-
-/// This much is written between two syncs, so that the log's own syncs never wait for a flood of
-/// it.
-const SYNC_BYTES: u64 = 4 << 20;
+/// Parts are collected up to this size, then written and synced.
+///
+/// The log's own syncs wait for whatever the disk is busy with. With steps of 4 MiB the slowest in a
+/// thousand took nine times as long as without a snapshot, with these between two and three times.
+const STEP_BYTES: usize = 128 << 10;
 
 /// How much is read at once, if no single part is larger.
 const READ_BYTES: usize = 256 << 10;
@@ -90,12 +89,11 @@ async fn fill<I: Io>(
     Ok(reader.loaded())
 }
 
-/// Collects what is written, and syncs now and then.
+/// Collects what is written, and writes and syncs it in steps.
 struct Output<'a, 'd, I: Io> {
     draft: &'a Draft<'d, I>,
     buffer: BytesMut,
     written: u64,
-    synced: u64,
 }
 
 impl<'a, 'd, I: Io> Output<'a, 'd, I> {
@@ -104,7 +102,6 @@ impl<'a, 'd, I: Io> Output<'a, 'd, I> {
             draft,
             buffer: BytesMut::from(header),
             written: 0,
-            synced: 0,
         }
     }
 
@@ -115,27 +112,22 @@ impl<'a, 'd, I: Io> Output<'a, 'd, I> {
 
     async fn put(&mut self, bytes: &[u8]) -> Result<()> {
         self.buffer.put_slice(bytes);
-        if self.buffer.len() >= WRITE_BYTES {
-            self.flush().await
-        } else {
-            Ok(())
-        }
-    }
-
-    async fn flush(&mut self) -> Result<()> {
-        let bytes = self.buffer.split().freeze();
-        let offset = self.written;
-        self.written += bytes.len() as u64;
-        self.draft.write(offset, bytes).await?;
-        if self.written - self.synced >= SYNC_BYTES {
-            self.synced = self.written;
+        while self.buffer.len() >= STEP_BYTES {
+            self.write(STEP_BYTES).await?;
             self.draft.file().sync_data().await.map_err(Error::io)?;
         }
         Ok(())
     }
 
+    async fn write(&mut self, len: usize) -> Result<()> {
+        let bytes = self.buffer.split_to(len).freeze();
+        let offset = self.written;
+        self.written += len as u64;
+        self.draft.write(offset, bytes).await
+    }
+
     async fn finish(mut self) -> Result<u64> {
-        self.flush().await?;
+        self.write(self.buffer.len()).await?;
         Ok(self.written)
     }
 }
