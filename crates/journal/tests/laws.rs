@@ -1,4 +1,5 @@
 //! Each law that `quipu_journal::laws` checks is broken by one machine here, and told.
+
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 
