@@ -47,28 +47,42 @@ impl<S: Replayable> State<S> {
 
     /// Applies the edits of a frame that come after those that are in the state.
     pub(crate) fn replay(&mut self, frame: &Frame, path: &Path) -> Result<()> {
-        let header = &frame.header;
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            let mut seq = header.first;
-            for edit in frame::edits(&frame.payload, header.edits) {
-                let Some(edit) = edit else {
-                    let reason = "the lengths of its edits do not add up";
-                    return Err(Error::corrupt(path, header.offset, reason));
-                };
-                if seq > self.applied {
-                    let edit = decode::<S>(edit, seq, path, header.offset)?;
-                    self.machine.apply(edit);
-                    self.applied = seq;
+        loop {
+            let mut applying = false;
+            let rest = AssertUnwindSafe(|| self.replay_rest(frame, path, &mut applying));
+            match catch_unwind(rest) {
+                Ok(result) => return result,
+                Err(_) if applying => {
+                    return Err(Error::Apply {
+                        seq: self.applied.next(),
+                    });
                 }
-                seq = seq.next();
+                // An answer panicked when it was dropped, as it may have done live: the edit is
+                // applied, and the next one follows.
+                Err(_) => tracing::warn!(seq = %self.applied, "dropping an answer panicked"),
             }
-            Ok(())
-        }));
-        result.unwrap_or_else(|_| {
-            Err(Error::Apply {
-                seq: self.applied.next(),
-            })
-        })
+        }
+    }
+
+    fn replay_rest(&mut self, frame: &Frame, path: &Path, applying: &mut bool) -> Result<()> {
+        let header = &frame.header;
+        let mut seq = header.first;
+        for edit in frame::edits(&frame.payload, header.edits) {
+            let Some(edit) = edit else {
+                let reason = "the lengths of its edits do not add up";
+                return Err(Error::corrupt(path, header.offset, reason));
+            };
+            if seq > self.applied {
+                *applying = true;
+                let edit = decode::<S>(edit, seq, path, header.offset)?;
+                let answer = self.machine.apply(edit);
+                self.applied = seq;
+                *applying = false;
+                drop(answer);
+            }
+            seq = seq.next();
+        }
+        Ok(())
     }
 
     /// Applies the edit after those that are in the state.
@@ -220,12 +234,16 @@ impl<S: Replayable, I: Io> Machine<I> for Applied<S> {
         if let Some(cause) = &cause {
             stop(cause);
         }
-        // Answered without the state's lock, which whoever is woken may want at once.
+        // Answered without the state's lock, which whoever is woken may want at once. An answer that
+        // nobody waits for is dropped here, and if that panics it is nobody else's concern.
         for done in done {
-            let _ = match done {
+            let sent = catch_unwind(AssertUnwindSafe(|| match done {
                 Done::One(answer, output) => answer.send(Ok(output)).is_ok(),
                 Done::Batch(answer, outputs) => answer.send(Ok(outputs)).is_ok(),
-            };
+            }));
+            if sent.is_err() {
+                tracing::warn!("dropping an answer panicked");
+            }
         }
         let Some(cause) = cause else {
             return Ok(());

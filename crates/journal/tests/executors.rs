@@ -408,29 +408,23 @@ fn a_snapshot_that_panics_fails_alone() {
     assert_eq!(Files::of_directory(dir.path()).ending(".tmp"), [""; 0]);
 }
 
-/// The committer drops an answer that nobody waits for.
+/// The committer drops an answer that nobody waits for, and so does every replay.
 #[test]
-fn a_panic_in_the_drop_of_an_answer_leaves_nobody_waiting() {
+fn a_panic_in_the_drop_of_an_answer_concerns_nobody_else() {
     let dir = tempdir().unwrap();
     let journal = block_on(open::<Trap>(dir.path(), &small_options())).unwrap();
     let behind: Vec<_> = journal.read(|_| {
         drop(journal.append(13));
         (0..20).map(|_| journal.append(1)).collect()
     });
-    let failed = join_all(behind);
-    for answer in block_on(failed) {
-        assert!(answer.is_err(), "{answer:?}");
+    for answer in block_on(join_all(behind)) {
+        drop(answer.unwrap());
     }
-    let error = block_on(journal.append(1)).unwrap_err();
-    assert!(matches!(error, Error::Poisoned { .. }), "{error}");
-    assert!(block_on(journal.close()).is_err());
     drop(journal);
-    let journal = block_on(open::<Trap>(dir.path(), &small_options())).map(drop);
-    // Replay drops the same answer.
-    assert!(
-        matches!(journal, Err(Error::Apply { seq }) if seq.get() == 1),
-        "{journal:?}"
-    );
+    let journal = block_on(open::<Trap>(dir.path(), &small_options())).unwrap();
+    assert_eq!(journal.read(|trap| trap.0), 33);
+    drop(block_on(journal.append(1)).unwrap());
+    block_on(journal.close()).unwrap();
 }
 
 #[test]

@@ -293,3 +293,32 @@ fn a_log_is_not_taken_for_a_journal_nor_a_journal_for_a_log() {
         Error::UnsupportedCodec { found: 1, .. }
     ));
 }
+
+/// Bytes of one segment must never validate in another, whatever a disk shows in recycled space.
+#[test]
+fn no_two_segments_share_a_generation() {
+    let dir = tempdir().unwrap();
+    let (log, _) = open(dir.path());
+    for number in 1..=5 {
+        append(&log, number..=number, Durability::Disk);
+        block_on(log.rotate()).unwrap();
+    }
+    drop(log);
+    drop(open(dir.path()));
+    let mut dump = block_on(quipu_journal::dump(
+        DiskIo::new().unwrap(),
+        dir.path(),
+        "wal",
+    ))
+    .unwrap();
+    let mut generations = Vec::new();
+    while let Some(item) = block_on(dump.next()) {
+        if let quipu_journal::Item::Segment(segment) = item {
+            generations.push(segment.generation);
+        }
+    }
+    let all = generations.len();
+    generations.sort_unstable();
+    generations.dedup();
+    assert!(all >= 6 && generations.len() == all, "{all} segments");
+}

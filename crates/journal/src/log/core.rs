@@ -206,13 +206,10 @@ impl<I: Io, M: Machine<I>> Core<I, M> {
             let _maintenance = core.maintenance.lock().await;
             let mut queue = core.queue();
             if let Phase::Poisoned(error) = &queue.phase {
+                // The committer has ended with this, and touches the disk no more.
                 let error = error.clone();
-                let running = queue.running;
                 drop(queue);
-                // A committer that is still at work ends the log when it has answered everybody.
-                if !running {
-                    core.end(Err(error));
-                }
+                core.end(Err(error));
                 return;
             }
             queue.push_command(Command::Close);
