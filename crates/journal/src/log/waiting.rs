@@ -171,3 +171,61 @@ impl Drop for Turn {
         self.patience.taken.store(false, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Waker;
+
+    /// Polls until it no longer asks to be polled again at once; gives how often it was polled.
+    fn polls_before_sleep(waiting: &mut Waiting<u32>) -> usize {
+        struct Again(AtomicBool);
+        impl std::task::Wake for Again {
+            fn wake(self: Arc<Self>) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let again = Arc::new(Again(AtomicBool::new(true)));
+        let waker = Waker::from(again.clone());
+        let mut polls = 0;
+        while again.0.swap(false, Ordering::Relaxed) {
+            polls += 1;
+            let polled = Pin::new(&mut *waiting).poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+        }
+        polls
+    }
+
+    #[test]
+    fn one_at_a_time_asks_again_and_in_vain_only_so_often() {
+        let patience = Arc::new(Patience::new(10));
+        let (_first_answer, mut first) = Waiting::patient(&patience);
+        let (_second_answer, mut second) = Waiting::patient(&patience);
+        assert_eq!(polls_before_sleep(&mut first), 10);
+        assert_eq!(polls_before_sleep(&mut second), 1);
+        // It was in vain, so the next ones go to sleep at once, and after a while one tries again.
+        for _ in 0..SKIPPED {
+            let (_answer, mut waiting) = Waiting::patient(&patience);
+            assert_eq!(polls_before_sleep(&mut waiting), 1);
+        }
+        let (_answer, mut waiting) = Waiting::patient(&patience);
+        assert_eq!(polls_before_sleep(&mut waiting), 10);
+    }
+
+    #[test]
+    fn whoever_is_dropped_lets_the_next_one_ask() {
+        let patience = Arc::new(Patience::new(10));
+        drop(Waiting::<u32>::patient(&patience));
+        let (_answer, mut waiting) = Waiting::patient(&patience);
+        assert_eq!(polls_before_sleep(&mut waiting), 10);
+    }
+
+    #[test]
+    fn a_backend_without_threads_is_never_asked_again() {
+        let patience = Arc::new(Patience::new(0));
+        let (_answer, mut waiting) = Waiting::patient(&patience);
+        assert_eq!(polls_before_sleep(&mut waiting), 1);
+        let (_answer, mut waiting) = Waiting::brief(&patience);
+        assert_eq!(polls_before_sleep(&mut waiting), 1);
+    }
+}
