@@ -53,7 +53,7 @@ pub struct LogOptions {
     /// Space is reserved ahead of the writes in steps that grow up to this size.
     pub allocation_bytes: u64,
     /// Zeros are written ahead of the frames in steps of this size, so that a sync has no metadata to
-    /// write: it takes little more than half the time then where rounds are larger than a block. Every
+    /// write: a sync of many blocks can take little more than half the time then. Every
     /// byte of log is written twice for it; 0 turns it off.
     pub zero_ahead_bytes: u64,
 }

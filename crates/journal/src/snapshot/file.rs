@@ -22,7 +22,7 @@ use crate::{Error, Result, Seq};
 /// Parts are collected up to this size, then written and synced.
 ///
 /// The log's own syncs wait for whatever the disk is busy with. With steps of 4 MiB the slowest append
-/// in a thousand took nine times as long as without a snapshot, with these less than twice.
+/// in a thousand took nine times as long as without a snapshot, with these about twice.
 const STEP_BYTES: usize = 64 << 10;
 
 /// How much is read at once, if no single part is larger.
