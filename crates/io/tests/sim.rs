@@ -769,3 +769,20 @@ fn chosen_crashes_come_at_each_point_once() {
     ];
     assert_eq!(ends, expected);
 }
+
+/// The end of a world drops all tasks, also those that wait, with all that they hold.
+#[test]
+fn tasks_that_wait_are_dropped_with_the_world() {
+    let held = Arc::new(());
+    let sim = Sim::new(SimOptions::default());
+    let io = sim.io();
+    let in_task = Arc::clone(&held);
+    io.spawn(async move {
+        std::future::pending::<()>().await;
+        drop(in_task);
+    });
+    sim.run_until_idle().unwrap();
+    assert_eq!(Arc::strong_count(&held), 2);
+    drop(sim);
+    assert_eq!(Arc::strong_count(&held), 1);
+}
