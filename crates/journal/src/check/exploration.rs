@@ -241,7 +241,7 @@ mod tests {
             from_start.insert(format!("{:?}", ended.tape));
         }
         let mut runs = Exploration::counting(case);
-        while let Some(run) = runs.next() {
+        for run in runs.by_ref() {
             run.unwrap();
         }
         assert_eq!(runs.tally().executions, from_start.len() as u64);
