@@ -635,7 +635,27 @@ mod faults {
             create(&io, "b").await.unwrap();
         })
         .unwrap();
-        assert_eq!(sim.faults().count(Fault::StorageFull), 4);
+        let full = |operation| sim.faults().count(Fault::StorageFull(operation));
+        assert_eq!(full(Operation::Allocate), 1);
+        assert_eq!(full(Operation::WriteAt), 2);
+        assert_eq!(full(Operation::Open), 1);
+    }
+
+    /// What an image was given takes space like what a program has written.
+    #[test]
+    fn a_full_disk_takes_what_an_image_was_given() {
+        let sim = sim();
+        let io = sim.io();
+        sim.faults().full_after(0);
+        sim.block_on(async {
+            let file = open(&io).await;
+            file.write_at(0, vec![b'2'; 2048].into()).await.unwrap();
+            let error = file.write_at(2048, bytes("2")).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::StorageFull);
+            file.set_len(0).await.unwrap();
+            assert_eq!(io.available_space(path("")).await.unwrap(), 2048);
+        })
+        .unwrap();
     }
 
     #[test]

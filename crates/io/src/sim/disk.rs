@@ -304,6 +304,12 @@ impl Disk {
         Ok(())
     }
 
+    /// Sets space aside for everything before `end` and for nothing else, whether there is room or not.
+    pub(super) fn hold(&mut self, id: InodeId, end: u64) {
+        self.used = self.used - self.inode(id).reserved + end;
+        self.inode_mut(id).reserved = end;
+    }
+
     /// Makes durable what was issued for the file up to `until`.
     pub(super) fn sync_file(&mut self, id: InodeId, until: Stamp) {
         let boot = self.boot;

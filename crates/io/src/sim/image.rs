@@ -145,6 +145,7 @@ impl DiskImage {
         let stamp = self.disk.stamp();
         let size = content.len() as u64;
         self.disk.content_mut(id)?.replace(stamp, content);
+        self.disk.hold(id, size);
         self.disk.inode_mut(id).size = Chain::settled(stamp, Some(size));
         Ok(())
     }
