@@ -299,6 +299,14 @@ impl Content {
         }
     }
 
+    /// Whether the program sees in the range what a failed sync had dropped.
+    pub(super) fn shows_dropped(&self, range: &Range<u64>) -> bool {
+        self.has_dropped
+            && self
+                .runs_in(self.sectors(range))
+                .any(|(_, run)| run.chain.newest().dropped)
+    }
+
     /// A write to a page makes all of it dirty again, also what a failed sync had dropped.
     pub(super) fn redirty(&mut self, stamp: Stamp, page: Range<u64>) {
         if !self.has_dropped {

@@ -26,7 +26,7 @@ use super::profile::{MetadataOrder, Profile};
 use super::world::Unreadable;
 
 /// Bytes in a page: what a write makes dirty as a whole.
-const PAGE: u64 = 4096;
+pub(super) const PAGE: u64 = 4096;
 
 /// The inode of `/`, which is always there.
 pub(super) const ROOT: InodeId = InodeId(0);
@@ -61,6 +61,8 @@ pub(super) struct Disk {
     /// Bytes that fit on the disk.
     capacity: u64,
     used: u64,
+    /// Somebody else has taken all the room that is left, for a while.
+    pub(super) full: bool,
 }
 
 impl Disk {
@@ -81,6 +83,7 @@ impl Disk {
             open: BTreeMap::new(),
             capacity: u64::MAX,
             used: 0,
+            full: false,
         }
     }
 
@@ -88,6 +91,7 @@ impl Disk {
     /// certain.
     pub(super) fn crash(&mut self, profile: Profile) {
         self.crashes += 1;
+        self.full = false;
         for id in std::mem::take(&mut self.open).into_keys() {
             self.collect(id);
         }
@@ -103,7 +107,10 @@ impl Disk {
     }
 
     pub(super) fn available(&self) -> u64 {
-        self.capacity.saturating_sub(self.used)
+        match self.full {
+            true => 0,
+            false => self.capacity.saturating_sub(self.used),
+        }
     }
 
     /// Leaves room for so many bytes more.
@@ -359,7 +366,7 @@ impl Disk {
         }
     }
 
-    fn content(&self, id: InodeId) -> io::Result<&Content> {
+    pub(super) fn content(&self, id: InodeId) -> io::Result<&Content> {
         match &self.inode(id).body {
             Body::File(content) => Ok(content),
             Body::Directory(_) => Err(io::ErrorKind::IsADirectory.into()),

@@ -7,12 +7,15 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use async_task::Runnable;
+
 use super::choice::{Purpose, Tape, Trace};
-use super::executor::{Executor, Ready};
-use super::fault::Faults;
+use super::executor::{Executor, MAIN, Ready, TaskId};
+use super::fault::Fault;
 use super::image::DiskImage;
 use super::injection::SimFaults;
 use super::io::SimIo;
+use super::plan::Faults;
 use super::profile::Profile;
 use super::random::{Random, mix};
 use super::world::{CrashKind, CrashPlan, CrashPoint, Latency, State, World};
@@ -149,6 +152,11 @@ impl Sim {
             crashed: None,
             points: 0,
             stopped: false,
+            clock_error: 0,
+            running: MAIN,
+            last_operations: Vec::new(),
+            submitted: 0,
+            completed: 0,
         };
         Sim {
             world: Arc::new(World::new(state)),
@@ -173,7 +181,7 @@ impl Sim {
         loop {
             match self.step(&mut steps)? {
                 None => {
-                    let waiting = self.executor().waiting();
+                    let waiting = self.waiting();
                     return Err(Stopped::Deadlock { waiting });
                 }
                 Some(Ready::Main) => {
@@ -181,11 +189,7 @@ impl Sim {
                         return Ok(output);
                     }
                 }
-                Some(Ready::Task(runnable)) => {
-                    let id = *runnable.metadata();
-                    runnable.run();
-                    self.executor().has_run(id);
-                }
+                Some(Ready::Task(runnable)) => self.run_task(runnable),
             }
         }
     }
@@ -203,9 +207,7 @@ impl Sim {
         let mut steps = 0;
         while let Some(ready) = self.step(&mut steps)? {
             if let Ready::Task(runnable) = ready {
-                let id = *runnable.metadata();
-                runnable.run();
-                self.executor().has_run(id);
+                self.run_task(runnable);
             }
         }
         Ok(())
@@ -268,49 +270,61 @@ impl Sim {
         if *steps == self.step_limit {
             return Err(Stopped::StepLimit {
                 steps: *steps,
-                waiting: self.executor().waiting(),
+                waiting: self.waiting(),
             });
         }
         *steps += 1;
-        while self.executor().ready() == 0 {
-            self.check_crash()?;
-            if !self.executor().skip_to_next_timer() {
-                return Ok(None);
+        loop {
+            let mut state = self.world.state();
+            state.check_crash()?;
+            let choose = |ready| choose_ready(self.schedule, ready, &mut state.tape);
+            let Some(woken) = self.executor().take(choose) else {
+                drop(state);
+                if !self.executor().skip_to_next_timer() {
+                    return Ok(None);
+                }
+                continue;
+            };
+            if !woken.was_held
+                && let Some(delay) = state.delayed_wake()
+            {
+                self.executor().hold_back(woken, delay);
+                continue;
             }
+            state.takes_step(woken.id());
+            let spurious = state.spurious_wake(|| self.executor().tasks());
+            drop(state);
+            if let Some(index) = spurious
+                && self.executor().wake(index)
+            {
+                self.world.state().faults.count(Fault::SpuriousWake);
+            }
+            return Ok(Some(woken.ready));
         }
-        self.check_crash()?;
-        let index = self.choose_ready(self.executor().ready());
-        let Some((id, ready)) = self.executor().take(index) else {
-            return Ok(None);
-        };
-        self.world.state().trace.add(id.0);
-        Ok(Some(ready))
     }
 
-    fn choose_ready(&self, ready: usize) -> usize {
-        match self.schedule {
-            Schedule::Fifo => 0,
-            Schedule::Lifo => ready - 1,
-            Schedule::Chosen => {
-                let mut state = self.world.state();
-                state.tape.choose(Purpose::Schedule, ready as u32) as usize
-            }
-        }
+    fn run_task(&self, runnable: Runnable<TaskId>) {
+        let id = *runnable.metadata();
+        runnable.run();
+        self.executor().has_run(id);
     }
 
-    fn check_crash(&self) -> Result<(), Stopped> {
+    /// What is not complete, and what each did last.
+    fn waiting(&self) -> Vec<String> {
         let state = self.world.state();
-        match &state.crashed {
-            Some((point, kind)) => Err(Stopped::Crashed {
-                point: *point,
-                kind: kind.clone(),
-            }),
-            None => Ok(()),
-        }
+        self.executor().waiting(|id| state.last_operation(id))
     }
 
     fn executor(&self) -> &Arc<Executor> {
         &self.world.executor
+    }
+}
+
+fn choose_ready(schedule: Schedule, ready: usize, tape: &mut Tape) -> usize {
+    match schedule {
+        Schedule::Fifo => 0,
+        Schedule::Lifo => ready - 1,
+        Schedule::Chosen => tape.choose(Purpose::Schedule, ready as u32) as usize,
     }
 }
 
