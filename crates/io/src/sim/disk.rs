@@ -131,6 +131,10 @@ impl Disk {
         *self.open.entry(id).or_insert(0) += 1;
     }
 
+    pub(super) fn open_handles(&self) -> u64 {
+        self.open.values().map(|handles| u64::from(*handles)).sum()
+    }
+
     pub(super) fn close_handle(&mut self, id: InodeId) {
         if let Some(handles) = self.open.get_mut(&id) {
             *handles -= 1;
@@ -235,18 +239,33 @@ impl Disk {
         }
         let end = end_of(offset, data.len() as u64)?;
         self.reserve(id, end)?;
+        let stamp = self.stamp();
+        let boot = self.boot;
+        let pages = offset - offset % PAGE..end.next_multiple_of(PAGE);
+        self.content_mut(id)?.redirty(boot, stamp, pages);
+        self.put(id, stamp, offset, data, tape)?;
+        if end > size {
+            self.inode_mut(id).size.push(stamp, Some(end));
+        }
+        Ok(())
+    }
+
+    /// Gives the sectors of the range a new version.
+    pub(super) fn put(
+        &mut self,
+        id: InodeId,
+        stamp: Stamp,
+        offset: u64,
+        data: Bytes,
+        tape: &mut Tape,
+    ) -> io::Result<()> {
+        let end = offset + data.len() as u64;
         for edge in [offset, end] {
             if !edge.is_multiple_of(self.sector) {
                 self.settle(id, edge..edge + 1, tape);
             }
         }
-        let stamp = self.stamp();
-        let content = self.content_mut(id)?;
-        content.redirty(stamp, offset - offset % PAGE..end.next_multiple_of(PAGE));
-        content.write(stamp, offset, data);
-        if end > size {
-            self.inode_mut(id).size.push(stamp, Some(end));
-        }
+        self.content_mut(id)?.write(stamp, offset, data);
         Ok(())
     }
 
@@ -361,7 +380,7 @@ impl Disk {
     }
 
     /// Decides what is in the sectors of the range.
-    fn settle(&mut self, id: InodeId, range: Range<u64>, tape: &mut Tape) {
+    pub(super) fn settle(&mut self, id: InodeId, range: Range<u64>, tape: &mut Tape) {
         let boot = self.boot;
         if self.content(id).is_ok_and(|c| c.is_settled(&range, boot)) {
             return;

@@ -155,6 +155,7 @@ impl File for SimFile {
     async fn read_at(&self, offset: u64, len: usize) -> io::Result<Bytes> {
         self.operate(Operation::ReadAt, |state| {
             let read = state.disk.read(self.inode, offset, len, &mut state.tape)?;
+            state.counts.read(len, read.len());
             // What it read follows from what was written and what was chosen.
             state.trace.add(offset);
             state.trace.add(read.len() as u64);
@@ -167,6 +168,7 @@ impl File for SimFile {
         self.change(Operation::WriteAt, |state| {
             state.trace.add(offset);
             state.trace.add_bytes(&data);
+            state.counts.write(data.len());
             state.disk.write(self.inode, offset, data, &mut state.tape)
         })
         .await

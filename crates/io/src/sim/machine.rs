@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::choice::{Purpose, Tape, Trace};
+use super::counts::IoCounts;
 use super::executor::{Executor, Ready};
 use super::fault::Faults;
 use super::image::DiskImage;
@@ -137,6 +138,7 @@ impl Sim {
             disk,
             tape: options.tape,
             faults: Faults::default(),
+            counts: IoCounts::default(),
             trace: Trace::default(),
             random,
             locks: BTreeSet::new(),
@@ -242,6 +244,15 @@ impl Sim {
     /// What goes wrong in this world, and what has gone wrong.
     pub fn faults(&self) -> SimFaults<'_> {
         SimFaults::of(&self.world)
+    }
+
+    /// What the program has asked of the disk since the machine started.
+    pub fn io_counts(&self) -> IoCounts {
+        let state = self.world.state();
+        IoCounts {
+            open_handles: state.disk.open_handles(),
+            ..state.counts
+        }
     }
 
     /// The choices made so far.

@@ -81,8 +81,11 @@
 mod chain;
 mod choice;
 mod content;
+mod counts;
+mod damage;
 mod directory;
 mod disk;
+mod dropped;
 mod executor;
 mod fault;
 mod image;
@@ -97,6 +100,7 @@ mod run;
 mod world;
 
 pub use choice::{Digit, Purpose, Tape};
+pub use counts::IoCounts;
 pub use disk::Forget;
 pub use fault::{FailedSync, Fault, FaultRates, Operation};
 pub use image::DiskImage;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::chain::Stamp;
 use super::choice::{Purpose, Tape, Trace};
+use super::counts::IoCounts;
 use super::disk::Disk;
 use super::executor::Executor;
 use super::fault::{Fault, Faults, Operation};
@@ -62,6 +63,7 @@ pub(super) struct State {
     pub(super) disk: Disk,
     pub(super) tape: Tape,
     pub(super) faults: Faults,
+    pub(super) counts: IoCounts,
     pub(super) trace: Trace,
     pub(super) random: Random,
     pub(super) locks: BTreeSet<InodeId>,
@@ -123,6 +125,7 @@ impl World {
         self.executor.note(operation);
         let started = self.state().start(operation, path, |state| {
             let inode = find(state)?;
+            state.counts.syncs += 1;
             Ok((inode, state.disk.clock))
         });
         let Some((started, delay)) = started else {
