@@ -160,7 +160,9 @@ impl Content {
 
     /// Makes everything certain that was issued in this lifetime up to `until`.
     pub(super) fn sync(&mut self, boot: Stamp, until: Stamp) {
-        self.cuts.retain(|cut| cut.stamp > until);
+        // Those of an earlier lifetime are still open: nobody has looked at the size since.
+        self.cuts
+            .retain(|cut| cut.stamp > until || cut.stamp <= boot);
         let mut dirty_from = u64::MAX;
         let mut zeros = Vec::new();
         for (start, run) in self.runs.range_mut(self.dirty_from..) {
@@ -217,7 +219,10 @@ impl Content {
     }
 
     /// Applies what the crash left of the size: `size` of stamp `kept`, and nothing newer.
-    pub(super) fn settle_size(&mut self, size: u64, kept: Stamp, boot: Stamp) {
+    ///
+    /// Without any order, what was written again behind a truncation that is lost may be there all
+    /// the same; with it, that went to new space to which nothing leads.
+    pub(super) fn settle_size(&mut self, size: u64, kept: Stamp, boot: Stamp, is_ordered: bool) {
         for cut in std::mem::take(&mut self.cuts) {
             let beyond = cut.size.div_ceil(self.sector);
             self.split(beyond);
@@ -228,7 +233,11 @@ impl Content {
                 }
             } else if cut.stamp <= boot {
                 for (_, run) in self.runs.range_mut(beyond..) {
-                    run.chain.retain(|v| v.stamp < cut.stamp || v.stamp > boot);
+                    let stays = |stamp| match is_ordered {
+                        true => stamp < cut.stamp || stamp > boot,
+                        false => stamp != cut.stamp,
+                    };
+                    run.chain.retain(|version| stays(version.stamp));
                 }
             } else {
                 self.cuts.push(cut);

@@ -196,13 +196,15 @@ impl Disk {
     fn settle_size(&mut self, id: InodeId, tape: &mut Tape) {
         let versions = self.inode(id).size.versions();
         let stamps: Vec<Stamp> = versions.iter().map(|version| version.stamp).collect();
+        let newest = stamps[stamps.len() - 1];
         let chosen = self.order.choose(tape, &stamps);
         let boot = self.boot;
+        let is_ordered = self.order.profile(newest) != Profile::Posix;
         let inode = self.inode_mut(id);
         inode.size.settle(chosen);
         let size = inode.size.newest().value.unwrap_or(0);
         if let Body::File(content) = &mut inode.body {
-            content.settle_size(size, stamps[chosen], boot);
+            content.settle_size(size, stamps[chosen], boot, is_ordered);
         }
     }
 
