@@ -578,6 +578,32 @@ mod faults {
         assert_eq!((content[0], content[1024]), (b'2', b'3'));
     }
 
+    /// After a power loss there is nothing left that could save it.
+    #[test]
+    fn a_later_life_cannot_save_what_was_forgotten() {
+        let sim = sim();
+        let how = FailedSync {
+            forget: Forget::Everything,
+            ..FailedSync::default()
+        };
+        sim.faults().fail_nth_sync(1, how);
+        let io = sim.io();
+        sim.block_on(async {
+            let file = open(&io).await;
+            file.write_at(0, bytes("2")).await.unwrap();
+            assert!(file.sync_data().await.is_err());
+        })
+        .unwrap();
+        let sim = Sim::boot(sim.crash(), SimOptions::default());
+        let io = sim.io();
+        sim.block_on(async {
+            let file = open(&io).await;
+            file.write_at(1024, bytes("3")).await.unwrap();
+            assert_eq!(file.read_at(0, 1).await.unwrap(), "1");
+        })
+        .unwrap();
+    }
+
     #[test]
     fn a_sync_can_fail_silently_and_can_lie() {
         for lie in [false, true] {
@@ -717,4 +743,33 @@ mod faults {
         drop(sim);
         assert!(mutex.try_lock().is_some());
     }
+}
+
+/// What bounds on the cost of a recovery are checked with.
+#[test]
+fn what_a_program_asks_of_the_disk_is_counted() {
+    let sim = Sim::new(SimOptions::default());
+    let io = sim.io();
+    let held = sim
+        .block_on(async {
+            let file = create(&io, "f").await?;
+            file.write_at(0, bytes("0123456789")).await?;
+            file.read_at(0, 4).await?;
+            file.read_at(8, 1000).await?;
+            file.sync_data().await?;
+            io.sync_dir(path("")).await?;
+            std::io::Result::Ok((file, io.lock(path("lock")).await?))
+        })
+        .unwrap()
+        .unwrap();
+    let counts = sim.io_counts();
+    assert_eq!((counts.reads, counts.bytes_read), (2, 6));
+    assert_eq!(counts.largest_read, 1000, "what was asked for");
+    assert_eq!((counts.writes, counts.bytes_written), (1, 10));
+    assert_eq!(counts.syncs, 2);
+    assert_eq!(counts.open_handles, 2, "a file and a lock");
+    drop(held);
+    assert_eq!(sim.io_counts().open_handles, 0);
+    let next_life = Sim::boot(sim.crash(), SimOptions::default());
+    assert_eq!(next_life.io_counts(), Default::default());
 }

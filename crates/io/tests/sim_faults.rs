@@ -562,6 +562,53 @@ mod reads {
     }
 }
 
+mod writes {
+    use super::*;
+
+    /// Writes a sector and syncs it.
+    async fn write(io: SimIo) -> Bytes {
+        let file = open(&io).await;
+        file.write_at(512, vec![b'x'; SECTOR].into()).await.unwrap();
+        file.sync_data().await.unwrap();
+        file.read_at(0, 2048).await.unwrap()
+    }
+
+    fn sectors(content: &Bytes) -> String {
+        content.chunks(SECTOR).map(|s| char::from(s[0])).collect()
+    }
+
+    /// The first digit is whether the page cache has it.
+    #[test]
+    fn one_is_lost() {
+        for (evicted, seen) in [(0, "0x23"), (1, "0123")] {
+            let tape = Tape::replay([evicted]);
+            let (shown, sim) = struck_with(Fault::LostWrite, tape, write);
+            assert_eq!(sectors(&shown), seen);
+            assert_eq!(sectors(&worst(sim).read("a").unwrap()), "0123");
+        }
+    }
+
+    #[test]
+    fn one_lands_elsewhere() {
+        for (evicted, seen) in [(0, "0xx3"), (1, "01x3")] {
+            let tape = Tape::replay([1, evicted]);
+            let (shown, sim) = struck_with(Fault::MisdirectedWrite, tape, write);
+            assert_eq!(sectors(&shown), seen);
+            assert_eq!(sectors(&worst(sim).read("a").unwrap()), "01x3");
+        }
+    }
+
+    #[test]
+    fn a_bit_rots_for_good() {
+        let read = async |io: SimIo| open(&io).await.read_at(0, 2048).await.unwrap();
+        let (shown, sim) = struck_with(Fault::Rot, Tape::replay([512, 1]), read);
+        assert_eq!(sectors(&shown), "0323");
+        let again = sim.run(read(sim.io())).unwrap();
+        assert_eq!(again, shown);
+        assert_eq!(worst(sim).read("a").unwrap(), shown);
+    }
+}
+
 mod surroundings {
     use super::*;
 

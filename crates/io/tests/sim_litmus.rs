@@ -518,3 +518,40 @@ fn growth_over_lost_appends() {
     });
     expect(&image, Posix, &["old"], &["\"OLD.x1021\""]);
 }
+
+/// Without any order the bytes may be there and the cut that made room for them not. With a
+/// journal for the metadata they went to space to which nothing leads.
+#[test]
+fn what_is_written_behind_a_cut() {
+    let image = run(async |io| {
+        let file = open(&io, "old").await?;
+        write(&file, 512, SECTOR_A).await?;
+        write(&file, 1024, SECTOR_A).await?;
+        file.sync_data().await?;
+        file.set_len(512).await?;
+        write(&file, 512, SECTOR_B).await
+    });
+    let ordered = [
+        "\"OLD.x509 Ax1024\"",
+        "\"OLD.x509\"",
+        "\"OLD.x1021\"",
+        "\"OLD.x509 Bx512\"",
+    ];
+    expect(&image, Ext4Ordered, &["old"], &ordered);
+    let any = [&ordered[..], &["\"OLD.x509 Bx512 Ax512\""]].concat();
+    expect(&image, Posix, &["old"], &any);
+}
+
+/// A sync covers nothing that an earlier crash has left open.
+#[test]
+fn a_cut_that_nobody_has_looked_at_stays_open() {
+    let image = run(async |io| {
+        let file = open(&io, "old").await?;
+        write(&file, 512, SECTOR_A).await?;
+        file.sync_data().await?;
+        file.set_len(2).await
+    });
+    let image = next_life(&image, Tape::zeros(), async |io| sync(&io, "old").await);
+    let states = ["\"OLD.x509 Ax512\"", "\"OL.x510 Ax512\"", "\"OL\""];
+    expect(&image, Posix, &["old"], &states);
+}

@@ -108,6 +108,14 @@ impl<T> Chain<T> {
         }
     }
 
+    /// The disk never sees what was issued from `stamp` on; the program still does.
+    pub(super) fn drop_from(&mut self, stamp: Stamp) {
+        let first = self.versions.partition_point(|v| v.stamp < stamp).max(1);
+        for version in &mut self.versions[first..] {
+            version.dropped = true;
+        }
+    }
+
     /// Only the version at `index` is left.
     pub(super) fn settle(&mut self, index: usize) {
         self.versions.swap(0, index);

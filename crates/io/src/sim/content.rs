@@ -18,17 +18,17 @@ use super::run::{Run, distinct, part};
 #[derive(Clone, Debug)]
 pub(super) struct Content {
     /// Bytes in a sector.
-    sector: u64,
+    pub(super) sector: u64,
     /// By first sector. Runs do not overlap.
-    runs: BTreeMap<u64, Run>,
+    pub(super) runs: BTreeMap<u64, Run>,
     /// Truncations that a crash may still undo, in order.
     cuts: Vec<Cut>,
     /// All sectors below are certain.
-    dirty_from: u64,
+    pub(super) dirty_from: u64,
     /// Sectors that give a read error until they are written.
-    unreadable: BTreeSet<u64>,
+    pub(super) unreadable: BTreeSet<u64>,
     /// Whether a failed sync has dropped versions that the program still sees.
-    has_dropped: bool,
+    pub(super) has_dropped: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -160,7 +160,9 @@ impl Content {
 
     /// Makes everything certain that was issued in this lifetime up to `until`.
     pub(super) fn sync(&mut self, boot: Stamp, until: Stamp) {
-        self.cuts.retain(|cut| cut.stamp > until);
+        // Those of an earlier lifetime are still open: nobody has looked at the size since.
+        self.cuts
+            .retain(|cut| cut.stamp > until || cut.stamp <= boot);
         let mut dirty_from = u64::MAX;
         let mut zeros = Vec::new();
         for (start, run) in self.runs.range_mut(self.dirty_from..) {
@@ -217,7 +219,10 @@ impl Content {
     }
 
     /// Applies what the crash left of the size: `size` of stamp `kept`, and nothing newer.
-    pub(super) fn settle_size(&mut self, size: u64, kept: Stamp, boot: Stamp) {
+    ///
+    /// Without any order, what was written again behind a truncation that is lost may be there all
+    /// the same; with it, that went to new space to which nothing leads.
+    pub(super) fn settle_size(&mut self, size: u64, kept: Stamp, boot: Stamp, is_ordered: bool) {
         for cut in std::mem::take(&mut self.cuts) {
             let beyond = cut.size.div_ceil(self.sector);
             self.split(beyond);
@@ -228,7 +233,11 @@ impl Content {
                 }
             } else if cut.stamp <= boot {
                 for (_, run) in self.runs.range_mut(beyond..) {
-                    run.chain.retain(|v| v.stamp < cut.stamp || v.stamp > boot);
+                    let stays = |stamp| match is_ordered {
+                        true => stamp < cut.stamp || stamp > boot,
+                        false => stamp != cut.stamp,
+                    };
+                    run.chain.retain(|version| stays(version.stamp));
                 }
             } else {
                 self.cuts.push(cut);
@@ -258,82 +267,6 @@ impl Content {
         }
     }
 
-    /// A failed sync of everything until `until` forgets the dirty sectors for which `forget` says
-    /// so: the disk keeps one of the older versions, and the program goes on seeing the new one
-    /// until it is evicted.
-    pub(super) fn forget_dirty(
-        &mut self,
-        boot: Stamp,
-        until: Stamp,
-        forget: &mut dyn FnMut() -> bool,
-        choose: &mut dyn FnMut(u32) -> u32,
-    ) {
-        let dirty: Vec<u64> = self
-            .runs
-            .range(self.dirty_from..)
-            .filter(|(_, run)| {
-                run.chain
-                    .covered(boot, until)
-                    .is_some_and(|s| s > run.floor())
-            })
-            .flat_map(|(start, run)| *start..*start + run.sectors)
-            .collect();
-        for sector in dirty {
-            if !forget() {
-                continue;
-            }
-            self.has_dropped = true;
-            self.split(sector);
-            self.split(sector + 1);
-            if let Some(run) = self.runs.get_mut(&sector) {
-                run.forget(until, choose);
-            }
-        }
-    }
-
-    /// Drops from the page cache what failed syncs have left there.
-    pub(super) fn evict(&mut self) {
-        self.has_dropped = false;
-        for run in self.runs.values_mut() {
-            run.chain.retain(|version| !version.dropped);
-        }
-    }
-
-    /// Whether the program sees in the range what a failed sync had dropped.
-    pub(super) fn shows_dropped(&self, range: &Range<u64>) -> bool {
-        self.has_dropped
-            && self
-                .runs_in(self.sectors(range))
-                .any(|(_, run)| run.chain.newest().dropped)
-    }
-
-    /// A write to a page makes all of it dirty again, also what a failed sync had dropped.
-    pub(super) fn redirty(&mut self, stamp: Stamp, page: Range<u64>) {
-        if !self.has_dropped {
-            return;
-        }
-        let sectors = self.sectors(&page);
-        self.split(sectors.start);
-        self.split(sectors.end);
-        for (start, run) in self.runs.range_mut(sectors) {
-            if run.chain.newest().dropped {
-                let value = run.chain.newest().value.clone();
-                run.chain.retain(|version| !version.dropped);
-                run.chain.push(stamp, value);
-                self.dirty_from = self.dirty_from.min(*start);
-            }
-        }
-    }
-
-    /// Makes the sector at `offset` give read errors until it is written.
-    pub(super) fn make_unreadable(&mut self, offset: u64) {
-        self.unreadable.insert(offset / self.sector);
-    }
-
-    pub(super) fn is_readable(&self, range: &Range<u64>) -> bool {
-        self.unreadable.is_empty() || self.unreadable.range(self.sectors(range)).next().is_none()
-    }
-
     /// Replaces all that the file holds and held before.
     pub(super) fn replace(&mut self, stamp: Stamp, data: Bytes) {
         *self = Content::new(self.sector);
@@ -345,11 +278,11 @@ impl Content {
     }
 
     /// The sectors that the range of bytes touches.
-    fn sectors(&self, range: &Range<u64>) -> Range<u64> {
+    pub(super) fn sectors(&self, range: &Range<u64>) -> Range<u64> {
         range.start / self.sector..range.end.div_ceil(self.sector)
     }
 
-    fn runs_in(&self, sectors: Range<u64>) -> impl Iterator<Item = (u64, &Run)> {
+    pub(super) fn runs_in(&self, sectors: Range<u64>) -> impl Iterator<Item = (u64, &Run)> {
         let before = self.runs.range(..sectors.start).next_back();
         let reaches_in = before.filter(|(start, run)| *start + run.sectors > sectors.start);
         reaches_in
@@ -370,7 +303,7 @@ impl Content {
     }
 
     /// Makes `sector` the first of its run.
-    fn split(&mut self, sector: u64) {
+    pub(super) fn split(&mut self, sector: u64) {
         let Some((start, run)) = self.runs.range_mut(..sector).next_back() else {
             return;
         };

@@ -138,6 +138,10 @@ impl Disk {
         *self.open.entry(id).or_insert(0) += 1;
     }
 
+    pub(super) fn open_handles(&self) -> u64 {
+        self.open.values().map(|handles| u64::from(*handles)).sum()
+    }
+
     pub(super) fn close_handle(&mut self, id: InodeId) {
         if let Some(handles) = self.open.get_mut(&id) {
             *handles -= 1;
@@ -199,13 +203,15 @@ impl Disk {
     fn settle_size(&mut self, id: InodeId, tape: &mut Tape) {
         let versions = self.inode(id).size.versions();
         let stamps: Vec<Stamp> = versions.iter().map(|version| version.stamp).collect();
+        let newest = stamps[stamps.len() - 1];
         let chosen = self.order.choose(tape, &stamps);
         let boot = self.boot;
+        let is_ordered = self.order.profile(newest) != Profile::Posix;
         let inode = self.inode_mut(id);
         inode.size.settle(chosen);
         let size = inode.size.newest().value.unwrap_or(0);
         if let Body::File(content) = &mut inode.body {
-            content.settle_size(size, stamps[chosen], boot);
+            content.settle_size(size, stamps[chosen], boot, is_ordered);
         }
     }
 
@@ -242,18 +248,33 @@ impl Disk {
         }
         let end = end_of(offset, data.len() as u64)?;
         self.reserve(id, end)?;
+        let stamp = self.stamp();
+        let boot = self.boot;
+        let pages = offset - offset % PAGE..end.next_multiple_of(PAGE);
+        self.content_mut(id)?.redirty(boot, stamp, pages);
+        self.put(id, stamp, offset, data, tape)?;
+        if end > size {
+            self.inode_mut(id).size.push(stamp, Some(end));
+        }
+        Ok(())
+    }
+
+    /// Gives the sectors of the range a new version.
+    pub(super) fn put(
+        &mut self,
+        id: InodeId,
+        stamp: Stamp,
+        offset: u64,
+        data: Bytes,
+        tape: &mut Tape,
+    ) -> io::Result<()> {
+        let end = offset + data.len() as u64;
         for edge in [offset, end] {
             if !edge.is_multiple_of(self.sector) {
                 self.settle(id, edge..edge + 1, tape);
             }
         }
-        let stamp = self.stamp();
-        let content = self.content_mut(id)?;
-        content.redirty(stamp, offset - offset % PAGE..end.next_multiple_of(PAGE));
-        content.write(stamp, offset, data);
-        if end > size {
-            self.inode_mut(id).size.push(stamp, Some(end));
-        }
+        self.content_mut(id)?.write(stamp, offset, data);
         Ok(())
     }
 
@@ -374,7 +395,7 @@ impl Disk {
     }
 
     /// Decides what is in the sectors of the range.
-    fn settle(&mut self, id: InodeId, range: Range<u64>, tape: &mut Tape) {
+    pub(super) fn settle(&mut self, id: InodeId, range: Range<u64>, tape: &mut Tape) {
         let boot = self.boot;
         if self.content(id).is_ok_and(|c| c.is_settled(&range, boot)) {
             return;

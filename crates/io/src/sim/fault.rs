@@ -38,7 +38,7 @@ pub enum Fault {
     EvictedSectors,
     /// Reads went on showing what a failed sync forgot.
     ShownSectors,
-    /// A write made forgotten sectors dirty again, so that the next sync saves them.
+    /// A write made forgotten or lost sectors dirty again, so that the next sync saves them.
     RedirtiedSectors,
     /// A sync lied: it said `Ok` and did nothing.
     LyingSync,
@@ -48,6 +48,12 @@ pub enum Fault {
     FlippedRead,
     /// A read gave the bytes of another sector, this time.
     MisdirectedRead,
+    /// A bit of a file turned over, for good.
+    Rot,
+    /// A write said `Ok` and never reached the disk.
+    LostWrite,
+    /// A write said `Ok` and landed on other sectors of the file.
+    MisdirectedWrite,
     /// A future was dropped before its operation was complete.
     DroppedOperation,
     /// A listing came in another order.
@@ -123,6 +129,9 @@ impl Fault {
         Fault::UnreadableSector,
         Fault::FlippedRead,
         Fault::MisdirectedRead,
+        Fault::Rot,
+        Fault::LostWrite,
+        Fault::MisdirectedWrite,
         Fault::DroppedOperation,
         Fault::ShuffledListing,
         Fault::StrayFile,
@@ -163,7 +172,10 @@ impl Fault {
             | Fault::LyingSync
             | Fault::UnreadableSector
             | Fault::FlippedRead
-            | Fault::MisdirectedRead => FaultClass::Device,
+            | Fault::MisdirectedRead
+            | Fault::Rot
+            | Fault::LostWrite
+            | Fault::MisdirectedWrite => FaultClass::Device,
         }
     }
 
@@ -209,6 +221,9 @@ impl fmt::Display for Fault {
             Fault::UnreadableSector => f.write_str("unreadable sector"),
             Fault::FlippedRead => f.write_str("flipped read"),
             Fault::MisdirectedRead => f.write_str("misdirected read"),
+            Fault::Rot => f.write_str("rot"),
+            Fault::LostWrite => f.write_str("lost write"),
+            Fault::MisdirectedWrite => f.write_str("misdirected write"),
             Fault::DroppedOperation => f.write_str("dropped operation"),
             Fault::ShuffledListing => f.write_str("shuffled listing"),
             Fault::StrayFile => f.write_str("stray file"),

@@ -156,6 +156,7 @@ impl File for SimFile {
     async fn read_at(&self, offset: u64, len: usize) -> io::Result<Bytes> {
         self.operate(Operation::ReadAt, |state| {
             let read = state.read(self.inode, offset, len)?;
+            state.counts.read(len, read.len());
             // What it read follows from what was written and what was chosen.
             state.trace.add(offset);
             state.trace.add(read.len() as u64);
@@ -168,6 +169,7 @@ impl File for SimFile {
         self.change(Operation::WriteAt, |state| {
             state.trace.add(offset);
             state.trace.add_bytes(&data);
+            state.counts.write(data.len());
             state.write(self.inode, offset, data)
         })
         .await

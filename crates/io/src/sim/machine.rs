@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use async_task::Runnable;
 
 use super::choice::{Purpose, Tape, Trace};
+use super::counts::IoCounts;
 use super::executor::{Executor, MAIN, Ready, TaskId};
 use super::fault::Fault;
 use super::image::DiskImage;
@@ -142,6 +143,7 @@ impl Sim {
             disk,
             tape: options.tape,
             faults: Faults::default(),
+            counts: IoCounts::default(),
             trace: Trace::default(),
             random,
             locks: BTreeSet::new(),
@@ -247,6 +249,15 @@ impl Sim {
     /// What goes wrong in this world, and what has gone wrong.
     pub fn faults(&self) -> SimFaults<'_> {
         SimFaults::of(&self.world)
+    }
+
+    /// What the program has asked of the disk since the machine started.
+    pub fn io_counts(&self) -> IoCounts {
+        let state = self.world.state();
+        IoCounts {
+            open_handles: state.disk.open_handles(),
+            ..state.counts
+        }
     }
 
     /// The choices made so far.

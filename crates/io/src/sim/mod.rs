@@ -81,8 +81,11 @@
 mod chain;
 mod choice;
 mod content;
+mod counts;
+mod damage;
 mod directory;
 mod disk;
+mod dropped;
 mod executor;
 mod fault;
 mod image;
@@ -102,6 +105,7 @@ mod sync;
 mod world;
 
 pub use choice::{Digit, Purpose, Tape};
+pub use counts::IoCounts;
 pub use disk::Forget;
 pub use fault::{Fault, FaultClass};
 pub use image::DiskImage;

@@ -53,6 +53,12 @@ impl MetadataOrder {
         });
     }
 
+    /// The kind of power loss that came next after this stamp.
+    pub(super) fn profile(&self, stamp: Stamp) -> Profile {
+        let next = self.losses.iter().find(|loss| stamp <= loss.end);
+        next.map_or(Profile::KillOnly, |loss| loss.profile)
+    }
+
     /// Decides how many of a chain's versions have survived, given the stamps of all that may;
     /// gives the index of the last one. They are of one lifetime, but for the first.
     pub(super) fn choose(&mut self, tape: &mut Tape, stamps: &[Stamp]) -> usize {

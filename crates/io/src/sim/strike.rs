@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use super::choice::Purpose;
+use super::damage::{Cache, flip_read};
 use super::disk::PAGE;
 use super::fault::Fault;
 use super::inode::InodeId;
@@ -51,39 +52,33 @@ impl State {
             return self.disk.read(id, offset, len, &mut self.tape);
         }
         let size = self.disk.size(id, &mut self.tape);
-        if offset < size && self.damages(Fault::UnreadableSector, id) {
-            let end = offset.saturating_add(len as u64).min(size);
-            let damaged = offset + self.choose_up_to(end - offset);
-            self.disk.content_mut(id)?.make_unreadable(damaged);
+        let end = offset.saturating_add(len as u64).min(size);
+        if offset >= end {
+            return Ok(Bytes::new());
         }
+        self.damage(id, offset..end)?;
         let read = self.disk.read(id, offset, len, &mut self.tape)?;
-        if !read.is_empty() && self.damages(Fault::FlippedRead, id) {
-            self.faults.count(Fault::FlippedRead);
-            return Ok(self.flipped(&read));
-        }
-        if !read.is_empty() && size > self.disk.sector && self.damages(Fault::MisdirectedRead, id) {
-            self.faults.count(Fault::MisdirectedRead);
-            return self.misdirected(id, offset, &read);
-        }
-        Ok(read)
+        self.disturb(id, offset, read)
     }
 
     pub(super) fn write(&mut self, id: InodeId, offset: u64, data: Bytes) -> io::Result<()> {
-        let (data, result) = match self.until_no_room(id, offset, data) {
-            Ok(whole) => (whole, Ok(())),
-            Err(part) => (part, Err(io::ErrorKind::StorageFull.into())),
-        };
         let end = offset.saturating_add(data.len() as u64);
-        let is_late = !self.faults.is_calm() && end > self.disk.inode(id).reserved;
         let redirties = self.shows_dropped(id, offset..end);
-        self.disk.write(id, offset, data, &mut self.tape)?;
+        let is_late = !self.faults.is_calm() && end > self.disk.inode(id).reserved;
+        match self.until_no_room(id, offset, &data) {
+            None => self.write_somewhere(id, offset, data)?,
+            Some(part) => {
+                self.disk.write(id, offset, part, &mut self.tape)?;
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+        }
         if is_late {
             self.faults.late.insert(id);
         }
         if redirties {
             self.faults.count(Fault::RedirtiedSectors);
         }
-        result
+        Ok(())
     }
 
     /// Whether a listing comes in another order.
@@ -128,7 +123,7 @@ impl State {
     }
 }
 
-/// What a write meets.
+/// No room.
 impl State {
     /// Fills the disk for some operations, or makes room again when they are over.
     fn fill_disk(&mut self, operation: Operation) {
@@ -144,19 +139,19 @@ impl State {
         }
     }
 
-    /// The data, or the part of it for which there is room.
-    fn until_no_room(&mut self, id: InodeId, offset: u64, data: Bytes) -> Result<Bytes, Bytes> {
+    /// The part of the data for which there is room, if there is no room for all of it.
+    fn until_no_room(&mut self, id: InodeId, offset: u64, data: &Bytes) -> Option<Bytes> {
         if self.faults.is_calm() {
-            return Ok(data);
+            return None;
         }
         let end = offset.saturating_add(data.len() as u64);
         let reserved = self.disk.inode(id).reserved.max(offset);
         if end <= reserved || !self.faults.strike(Fault::PartialWrite, &mut self.tape) {
-            return Ok(data);
+            return None;
         }
         let quarters = u64::from(self.tape.choose(Purpose::Fault, 4));
         let room = reserved - offset + (end - reserved) * quarters / 4;
-        Err(data.slice(..room as usize))
+        Some(data.slice(..room as usize))
     }
 }
 
@@ -168,7 +163,7 @@ impl State {
         let end = range.end.checked_next_multiple_of(PAGE);
         let pages = start..end.unwrap_or(u64::MAX);
         let content = self.disk.content(id);
-        content.is_ok_and(|content| content.shows_dropped(&pages))
+        content.is_ok_and(|content| content.shows_dropped(self.disk.boot, &pages))
     }
 }
 
@@ -225,43 +220,120 @@ impl State {
     }
 }
 
-/// Bad reads.
+/// A broken device.
+impl State {
+    /// Damages what is about to be read, for good.
+    fn damage(&mut self, id: InodeId, range: Range<u64>) -> io::Result<()> {
+        if self.damages(Fault::UnreadableSector, id) {
+            let at = self.choose_in(range);
+            self.disk.content_mut(id)?.make_unreadable(at);
+        } else if self.damages(Fault::Rot, id) {
+            self.faults.count(Fault::Rot);
+            let at = self.choose_in(range);
+            let mask = self.choose_bit();
+            self.disk.rot(id, at, mask, &mut self.tape)?;
+        }
+        Ok(())
+    }
+
+    /// What comes of a read, this time.
+    fn disturb(&mut self, id: InodeId, offset: u64, read: Bytes) -> io::Result<Bytes> {
+        if self.damages(Fault::FlippedRead, id) {
+            self.faults.count(Fault::FlippedRead);
+            let at = self.choose_in(0..read.len() as u64);
+            let mask = self.choose_bit();
+            return Ok(flip_read(read, at as usize, mask));
+        }
+        let sectors = self.sectors(id);
+        if sectors > 1 && self.damages(Fault::MisdirectedRead, id) {
+            self.faults.count(Fault::MisdirectedRead);
+            let wanted = self.choose_in(offset..offset + read.len() as u64) / self.disk.sector;
+            let other = self.choose_other(sectors, wanted);
+            return self.misdirected(id, offset, read, wanted, other);
+        }
+        Ok(read)
+    }
+
+    /// The bytes read at `offset` with those of one sector replaced by those of another.
+    fn misdirected(
+        &mut self,
+        id: InodeId,
+        offset: u64,
+        read: Bytes,
+        wanted: u64,
+        other: u64,
+    ) -> io::Result<Bytes> {
+        let sector = self.disk.sector;
+        let start = (wanted * sector).max(offset);
+        let end = ((wanted + 1) * sector).min(offset + read.len() as u64);
+        let elsewhere = other * sector + start % sector;
+        let len = (end - start) as usize;
+        let tape = &mut self.tape;
+        let found = self.disk.misdirect_read(id, start, len, elsewhere, tape)?;
+        let mut read = BytesMut::from(read);
+        let at = (start - offset) as usize;
+        read[at..at + found.len()].copy_from_slice(&found);
+        Ok(read.freeze())
+    }
+
+    /// A write that may be lost or land in another place.
+    fn write_somewhere(&mut self, id: InodeId, offset: u64, data: Bytes) -> io::Result<()> {
+        if self.faults.is_calm() || data.is_empty() {
+            return self.disk.write(id, offset, data, &mut self.tape);
+        }
+        if self.damages(Fault::LostWrite, id) {
+            self.faults.count(Fault::LostWrite);
+            let cache = self.choose_cache();
+            return self
+                .disk
+                .lose_write(id, offset, data, cache, &mut self.tape);
+        }
+        let sectors = self.sectors(id);
+        if sectors > 1 && self.damages(Fault::MisdirectedWrite, id) {
+            self.faults.count(Fault::MisdirectedWrite);
+            let other = self.choose_other(sectors, offset / self.disk.sector);
+            let elsewhere = other * self.disk.sector;
+            let cache = self.choose_cache();
+            let tape = &mut self.tape;
+            return self
+                .disk
+                .misdirect_write(id, offset, data, elsewhere, cache, tape);
+        }
+        self.disk.write(id, offset, data, &mut self.tape)
+    }
+}
+
+/// What exactly a broken device does.
 impl State {
     fn damages(&mut self, fault: Fault, id: InodeId) -> bool {
         self.faults.damages(fault, id, &mut self.tape)
     }
 
-    /// The bytes with one bit turned over.
-    fn flipped(&mut self, bytes: &Bytes) -> Bytes {
-        let at = self.choose_up_to(bytes.len() as u64);
-        let bit = self.tape.choose(Purpose::Fault, 8);
-        let mut bytes = BytesMut::from(bytes.as_ref());
-        bytes[at as usize] ^= 1 << bit;
-        bytes.freeze()
-    }
-
-    /// The bytes read at `offset` with one sector of them replaced by another of the file.
-    fn misdirected(&mut self, id: InodeId, offset: u64, bytes: &Bytes) -> io::Result<Bytes> {
-        let sector = self.disk.sector;
+    /// How many sectors the file has.
+    fn sectors(&mut self, id: InodeId) -> u64 {
         let size = self.disk.size(id, &mut self.tape);
-        let wanted = (offset + self.choose_up_to(bytes.len() as u64)) / sector;
-        let other = self.choose_up_to(size.div_ceil(sector) - 1);
-        let other = other + u64::from(other >= wanted);
-        let start = (wanted * sector).max(offset);
-        let end = ((wanted + 1) * sector).min(offset + bytes.len() as u64);
-        let shift = other * sector + start % sector;
-        let found = self
-            .disk
-            .read(id, shift, (end - start) as usize, &mut self.tape)?;
-        let mut read = BytesMut::from(bytes.as_ref());
-        let place = &mut read[(start - offset) as usize..(end - offset) as usize];
-        place.fill(0);
-        place[..found.len()].copy_from_slice(&found);
-        Ok(read.freeze())
+        size.div_ceil(self.disk.sector)
     }
 
-    fn choose_up_to(&mut self, end: u64) -> u64 {
-        let radix = u32::try_from(end).unwrap_or(u32::MAX);
-        u64::from(self.tape.choose(Purpose::Fault, radix))
+    fn choose_in(&mut self, range: Range<u64>) -> u64 {
+        let radix = u32::try_from(range.end - range.start).unwrap_or(u32::MAX);
+        range.start + u64::from(self.tape.choose(Purpose::Fault, radix))
+    }
+
+    /// One of so many sectors, but not this one.
+    fn choose_other(&mut self, sectors: u64, than: u64) -> u64 {
+        let other = self.choose_in(0..sectors - 1);
+        other + u64::from(other >= than)
+    }
+
+    fn choose_bit(&mut self) -> u8 {
+        1 << self.tape.choose(Purpose::Fault, 8)
+    }
+
+    fn choose_cache(&mut self) -> Cache {
+        match self.tape.choose(Purpose::Fault, 2) {
+            0 => Cache::Kept,
+            _ => Cache::Evicted,
+        }
     }
 }

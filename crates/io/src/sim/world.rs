@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::choice::{Purpose, Tape, Trace};
+use super::counts::IoCounts;
 use super::disk::Disk;
 use super::executor::{Executor, TaskId};
 use super::fault::Fault;
@@ -80,6 +81,7 @@ pub(super) struct State {
     pub(super) disk: Disk,
     pub(super) tape: Tape,
     pub(super) faults: Faults,
+    pub(super) counts: IoCounts,
     pub(super) trace: Trace,
     pub(super) random: Random,
     pub(super) locks: BTreeSet<InodeId>,
@@ -152,6 +154,7 @@ impl World {
     ) -> io::Result<()> {
         let started = self.state().start(operation, path, |state| {
             let inode = find(state)?;
+            state.counts.syncs += 1;
             Ok((inode, state.disk.clock))
         });
         let Some(started) = started else {
