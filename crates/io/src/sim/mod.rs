@@ -82,6 +82,7 @@ mod chain;
 mod choice;
 mod content;
 mod counts;
+mod cut;
 mod damage;
 mod directory;
 mod disk;
@@ -106,6 +107,7 @@ mod world;
 
 pub use choice::{Digit, Purpose, Tape};
 pub use counts::IoCounts;
+pub use cut::{DropAfter, drop_after};
 pub use disk::Forget;
 pub use fault::{Fault, FaultClass};
 pub use image::DiskImage;
