@@ -395,6 +395,34 @@ fn a_hard_link() {
     }
 }
 
+/// Both names lead to the inode, or neither, unless a name did not survive by itself.
+#[test]
+fn two_names_of_an_inode_that_may_not_survive() {
+    let linked = async |io: &SimIo| {
+        create(io, "f", "").await?;
+        io.hard_link(Path::new("f"), Path::new("sub/g")).await
+    };
+    let names = ["f", "sub/g"];
+    let any = ["none | none", "\"\" | none", "none | \"\"", "\"\" | \"\""];
+    let nothing = run(async |io| linked(&io).await);
+    expect(&nothing, Ext4Ordered, &names, &[any[0], any[1], any[3]]);
+    expect(&nothing, Posix, &names, &any);
+
+    let one_name = run(async |io| {
+        linked(&io).await?;
+        sync_dir(&io, "").await
+    });
+    expect(&one_name, Posix, &names, &[any[0], any[1], any[3]]);
+
+    let both_names = run(async |io| {
+        linked(&io).await?;
+        sync_dir(&io, "").await?;
+        sync_dir(&io, "sub").await
+    });
+    expect(&both_names, Ext4Ordered, &names, &[any[3]]);
+    expect(&both_names, Posix, &names, &[any[0], any[3]]);
+}
+
 #[test]
 fn a_new_directory() {
     let image = run(async |io| {

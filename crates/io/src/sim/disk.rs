@@ -172,23 +172,27 @@ impl Disk {
 
     /// Whether the inode survived, which is decided here.
     pub(super) fn exists(&mut self, id: InodeId, tape: &mut Tape) -> bool {
-        let size = &self.inode(id).size;
-        let versions = size.versions();
-        if size.newest().stamp > self.boot || versions[0].value.is_some() {
-            return size.newest().value.is_some();
+        if let Some((before, birth)) = self.inode(id).open_birth(self.boot) {
+            let survived = self.order.choose(tape, &[before, birth]) == 1;
+            if survived {
+                self.survive(id);
+            } else {
+                self.inode_mut(id).size.settle(0);
+            }
         }
-        let Some(birth) = versions.get(1).map(|version| version.stamp) else {
-            return false;
-        };
-        let stamps = [versions[0].stamp, birth];
-        let survived = self.order.choose(tape, &stamps) == 1;
-        let size = &mut self.inode_mut(id).size;
-        if survived {
-            size.raise(birth);
-        } else {
-            size.settle(0);
+        !self.is_lost(id)
+    }
+
+    /// Decides that the inode has survived, if that is open.
+    pub(super) fn survive(&mut self, id: InodeId) {
+        if let Some((_, birth)) = self.inode(id).open_birth(self.boot) {
+            self.inode_mut(id).size.raise(birth);
         }
-        survived
+    }
+
+    /// Whether it is known that the inode did not survive.
+    pub(super) fn is_lost(&self, id: InodeId) -> bool {
+        self.inode(id).size.newest().value.is_none()
     }
 
     /// The size, which is decided here.
