@@ -183,20 +183,20 @@ impl Content {
 
     /// Decides what is in every sector of the range that nobody has looked at since the crash.
     ///
-    /// `choose` is asked for one of so many possibilities, the newest first; versions that cannot
+    /// `choose` is asked, for a sector, for one of so many possibilities, the newest first; versions that cannot
     /// be told apart are one possibility.
     pub(super) fn settle(
         &mut self,
         range: Range<u64>,
         boot: Stamp,
-        choose: &mut dyn FnMut(u32) -> u32,
+        choose: &mut dyn FnMut(u64, u32) -> u32,
     ) {
         for start in self.unsettled(self.sectors(&range), boot) {
             self.split(start);
             self.split(start + 1);
             if let Some(run) = self.runs.get_mut(&start) {
                 let possible = distinct(&run.chain);
-                let chosen = choose(possible.len() as u32) as usize;
+                let chosen = choose(start, possible.len() as u32) as usize;
                 run.chain.settle(possible[chosen]);
                 if run.chain.newest().value.is_empty() {
                     self.runs.remove(&start);
@@ -209,6 +209,15 @@ impl Content {
     pub(super) fn is_settled(&self, range: &Range<u64>, boot: Stamp) -> bool {
         self.runs_in(self.sectors(range))
             .all(|(_, run)| run.chain.is_settled(boot))
+    }
+
+    /// The first and the last sector about which nothing is known.
+    pub(super) fn open_sectors(&self, boot: Stamp) -> (u64, u64) {
+        let is_open = |(_, run): &(&u64, &Run)| !run.chain.is_settled(boot);
+        let first = self.runs.iter().find(is_open);
+        let last = self.runs.iter().rfind(is_open);
+        let end = last.map_or(0, |(start, run)| start + run.sectors - 1);
+        (first.map_or(0, |(start, _)| *start), end)
     }
 
     fn unsettled(&self, sectors: Range<u64>, boot: Stamp) -> Vec<u64> {

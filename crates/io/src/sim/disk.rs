@@ -22,6 +22,7 @@ use super::chain::Stamp;
 use super::choice::{Purpose, Tape};
 use super::content::Content;
 use super::inode::{Body, Directory, Inode, InodeId};
+use super::mood::{Part, Survivor};
 use super::profile::{MetadataOrder, Profile};
 use super::world::Unreadable;
 
@@ -173,7 +174,8 @@ impl Disk {
     /// Whether the inode survived, which is decided here.
     pub(super) fn exists(&mut self, id: InodeId, tape: &mut Tape) -> bool {
         if let Some((before, birth)) = self.inode(id).open_birth(self.boot) {
-            let survived = self.order.choose(tape, &[before, birth]) == 1;
+            let about = self.survivor(id, Part::Inode);
+            let survived = self.order.choose(tape, about, &[before, birth]) == 1;
             if survived {
                 self.survive(id);
             } else {
@@ -208,7 +210,8 @@ impl Disk {
         let versions = self.inode(id).size.versions();
         let stamps: Vec<Stamp> = versions.iter().map(|version| version.stamp).collect();
         let newest = stamps[stamps.len() - 1];
-        let chosen = self.order.choose(tape, &stamps);
+        let about = self.survivor(id, Part::Size);
+        let chosen = self.order.choose(tape, about, &stamps);
         let boot = self.boot;
         let is_ordered = self.order.profile(newest) != Profile::Posix;
         let inode = self.inode_mut(id);
@@ -404,8 +407,32 @@ impl Disk {
         if self.content(id).is_ok_and(|c| c.is_settled(&range, boot)) {
             return;
         }
-        if let Ok(content) = self.content_mut(id) {
-            content.settle(range, boot, &mut |n| tape.choose(Purpose::Survival, n));
+        let crash = self.crashes;
+        let Ok(content) = self.content_mut(id) else {
+            return;
+        };
+        // Only where a seed decides does it matter which of the open sectors one is.
+        let open = match tape.is_seeded() {
+            true => content.open_sectors(boot),
+            false => (0, 0),
+        };
+        content.settle(range, boot, &mut |index, radix| {
+            let part = Part::Sector { index, open };
+            let about = Survivor {
+                crash,
+                inode: id,
+                part,
+            };
+            tape.choose_survival(about, radix)
+        });
+    }
+
+    /// Says what a decision is about.
+    pub(super) fn survivor(&self, inode: InodeId, part: Part) -> Survivor {
+        Survivor {
+            crash: self.crashes,
+            inode,
+            part,
         }
     }
 }

@@ -94,6 +94,7 @@ mod injection;
 mod inode;
 mod io;
 mod machine;
+mod mood;
 mod name;
 mod operation;
 mod plan;

@@ -9,9 +9,10 @@
 use std::io;
 
 use super::chain::{Chain, Stamp, Version};
-use super::choice::{Purpose, Tape};
+use super::choice::Tape;
 use super::disk::Disk;
 use super::inode::{Body, Directory, Inode, InodeId, Name};
+use super::mood::Part;
 use super::profile::Profile;
 
 /// One version of a name.
@@ -52,12 +53,13 @@ impl Disk {
         };
         let stamps: Vec<Stamp> = chain.versions().iter().map(|v| v.stamp).collect();
         let newest = stamps[stamps.len() - 1];
+        let about = self.survivor(place.directory, Part::Name);
         let chosen = match self.order.profile(newest) {
             Profile::Posix => {
                 let possible = self.distinct_entries(chain);
-                possible[tape.choose(Purpose::Survival, possible.len() as u32) as usize]
+                possible[tape.choose_survival(about, possible.len() as u32) as usize]
             }
-            _ => self.order.choose(tape, &stamps),
+            _ => self.order.choose(tape, about, &stamps),
         };
         self.settle_target(place, chosen);
         self.raise(place, stamps[chosen]);
