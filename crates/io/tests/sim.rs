@@ -773,3 +773,20 @@ fn what_a_program_asks_of_the_disk_is_counted() {
     let next_life = Sim::boot(sim.crash(), SimOptions::default());
     assert_eq!(next_life.io_counts(), Default::default());
 }
+
+/// The end of a world drops all tasks, also those that wait, with all that they hold.
+#[test]
+fn tasks_that_wait_are_dropped_with_the_world() {
+    let held = Arc::new(());
+    let sim = Sim::new(SimOptions::default());
+    let io = sim.io();
+    let in_task = Arc::clone(&held);
+    io.spawn(async move {
+        std::future::pending::<()>().await;
+        drop(in_task);
+    });
+    sim.run_until_idle().unwrap();
+    assert_eq!(Arc::strong_count(&held), 2);
+    drop(sim);
+    assert_eq!(Arc::strong_count(&held), 1);
+}
