@@ -22,6 +22,7 @@ use super::chain::Stamp;
 use super::choice::{Purpose, Tape};
 use super::content::Content;
 use super::inode::{Body, Directory, Inode, InodeId};
+use super::medium::{DiskModel, Medium};
 use super::profile::{MetadataOrder, Profile};
 use super::world::Unreadable;
 
@@ -54,6 +55,7 @@ pub(super) struct Disk {
     /// Crashes so far.
     pub(super) crashes: u64,
     pub(super) order: MetadataOrder,
+    pub(super) model: DiskModel,
     pub(super) inodes: BTreeMap<InodeId, Arc<Inode>>,
     next_inode: u64,
     /// Open handles per inode.
@@ -61,6 +63,10 @@ pub(super) struct Disk {
     /// Bytes that fit on the disk.
     capacity: u64,
     used: u64,
+    /// The file that was freed last, and the one that was when the power went: its blocks are what
+    /// other files may find. Kept only where the model has stale blocks.
+    freed: Option<Arc<Inode>>,
+    recycled: Option<Arc<Inode>>,
 }
 
 impl Disk {
@@ -76,11 +82,14 @@ impl Disk {
             boot: 0,
             crashes: 0,
             order: MetadataOrder::default(),
+            model: DiskModel::default(),
             inodes: BTreeMap::from([(ROOT, Arc::new(root))]),
             next_inode: 1,
             open: BTreeMap::new(),
             capacity: u64::MAX,
             used: 0,
+            freed: None,
+            recycled: None,
         }
     }
 
@@ -94,6 +103,7 @@ impl Disk {
         if profile != Profile::KillOnly && self.boot < self.clock {
             self.boot = self.clock;
             self.order.power_lost(profile, self.boot);
+            self.recycled.clone_from(&self.freed);
         }
     }
 
@@ -153,12 +163,18 @@ impl Disk {
             && let Some(inode) = self.inodes.remove(&id)
         {
             self.used -= inode.reserved;
-            if let Body::Directory(directory) = &inode.body {
-                let names = directory.entries.values();
-                let versions = names.flat_map(|chain| chain.versions());
-                for version in versions {
-                    self.release(version.value.target);
+            match &inode.body {
+                Body::Directory(directory) => {
+                    let names = directory.entries.values();
+                    let versions = names.flat_map(|chain| chain.versions());
+                    for version in versions {
+                        self.release(version.value.target);
+                    }
                 }
+                Body::File(content) if self.model.stale_blocks && !content.is_blank() => {
+                    self.freed = Some(inode);
+                }
+                Body::File(_) => {}
             }
         }
     }
@@ -194,7 +210,14 @@ impl Disk {
         if !size.is_settled(self.boot) && self.exists(id, tape) {
             self.settle_size(id, tape);
         }
-        self.inode(id).size.newest().value.unwrap_or(0)
+        let size = self.inode(id).size.newest().value.unwrap_or(0);
+        if self.model.stale_blocks {
+            let boot = self.boot;
+            if let Ok(content) = self.content_mut(id) {
+                content.open_unwritten(boot, size);
+            }
+        }
+        size
     }
 
     fn settle_size(&mut self, id: InodeId, tape: &mut Tape) {
@@ -391,8 +414,20 @@ impl Disk {
         if self.content(id).is_ok_and(|c| c.is_settled(&range, boot)) {
             return;
         }
+        let recycled = self.recycled.clone();
+        let medium = Medium {
+            model: self.model,
+            size: self.inode(id).size.newest().value.unwrap_or(0),
+            seed: id.0,
+            removed: recycled.as_deref().and_then(|inode| match &inode.body {
+                Body::File(content) => Some(content),
+                Body::Directory(_) => None,
+            }),
+        };
         if let Ok(content) = self.content_mut(id) {
-            content.settle(range, boot, &mut |n| tape.choose(Purpose::Survival, n));
+            content.settle(range, boot, &medium, &mut |n| {
+                tape.choose(Purpose::Survival, n)
+            });
         }
     }
 }

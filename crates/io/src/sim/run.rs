@@ -58,7 +58,7 @@ pub(super) fn distinct(chain: &Chain<Bytes>) -> Vec<usize> {
     found
 }
 
-fn reads_same(left: &[u8], right: &[u8]) -> bool {
+pub(super) fn reads_same(left: &[u8], right: &[u8]) -> bool {
     let common = left.len().min(right.len());
     left[..common] == right[..common]
         && left[common..].iter().all(|byte| *byte == 0)
