@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use quipu_io::sim::{
-    CrashKind, CrashPlan, DiskImage, FailedSync, Fault, FaultRates, Forget, Latency, Operation,
-    Profile, Schedule, Sim, SimIo, SimOptions, Stopped, Tape,
+    CrashKind, CrashPlan, DiskImage, DiskModel, FailedSync, Fault, FaultRates, Forget, Latency,
+    Operation, Profile, Schedule, Sim, SimIo, SimOptions, Stopped, Tape,
 };
 use quipu_io::{Bytes, File, Io, OpenOptions, Runtime, conformance};
 
@@ -463,6 +463,11 @@ mod lifetimes {
         for seed in 0..200 {
             let mut random = Random::new(seed, 0);
             let mut image = DiskImage::empty(512);
+            let model = DiskModel {
+                sector_atomic: seed & 1 == 0,
+                powersafe_overwrite: seed & 2 == 0,
+                stale_blocks: seed & 4 != 0,
+            };
             for life in 0..8 {
                 let profiles = [Profile::KillOnly, Profile::Ext4Ordered, Profile::Posix];
                 let profile = profiles[random.below(3) as usize];
@@ -470,6 +475,7 @@ mod lifetimes {
                     image,
                     SimOptions {
                         profile,
+                        model,
                         ..SimOptions::seeded(seed + 1000 * life)
                     },
                 );

@@ -123,6 +123,12 @@ impl<T> Chain<T> {
         self.versions[0].dropped = false;
     }
 
+    /// Only this value is left, as what became of the version at `index`.
+    pub(super) fn settle_as(&mut self, index: usize, value: T) {
+        self.settle(index);
+        self.versions[0].value = value;
+    }
+
     /// Keeps what `keep` says, but at least one version.
     pub(super) fn retain(&mut self, keep: impl FnMut(&Version<T>) -> bool) {
         if self.versions.len() > 1 {

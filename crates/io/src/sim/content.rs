@@ -13,7 +13,8 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 
 use super::chain::{Chain, Stamp};
-use super::run::{Run, distinct, part};
+use super::medium::{Medium, Possibility};
+use super::run::{Run, part};
 
 #[derive(Clone, Debug)]
 pub(super) struct Content {
@@ -29,6 +30,18 @@ pub(super) struct Content {
     pub(super) unreadable: BTreeSet<u64>,
     /// Whether a failed sync has dropped versions that the program still sees.
     pub(super) has_dropped: bool,
+    unwritten: Unwritten,
+}
+
+/// Sectors without a run that may hold something else than zeros, until somebody looks.
+#[derive(Clone, Debug, Default)]
+struct Unwritten {
+    /// The power loss that this is about.
+    boot: Stamp,
+    /// They are below.
+    end: u64,
+    /// Those that were found to be zeros.
+    seen: BTreeSet<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +59,7 @@ impl Content {
             dirty_from: u64::MAX,
             unreadable: BTreeSet::new(),
             has_dropped: false,
+            unwritten: Unwritten::default(),
         }
     }
 
@@ -156,6 +170,7 @@ impl Content {
             self.dirty_from = self.dirty_from.min(beyond);
         }
         self.cuts.push(Cut { stamp, size });
+        self.unwritten.end = self.unwritten.end.min(beyond);
     }
 
     /// Makes everything certain that was issued in this lifetime up to `until`.
@@ -183,23 +198,32 @@ impl Content {
 
     /// Decides what is in every sector of the range that nobody has looked at since the crash.
     ///
-    /// `choose` is asked, for a sector, for one of so many possibilities, the newest first; versions that cannot
-    /// be told apart are one possibility.
+    /// `choose` is asked, for a sector, for one of so many possibilities, the newest first; those that
+    /// cannot be told apart are one possibility.
     pub(super) fn settle(
         &mut self,
         range: Range<u64>,
         boot: Stamp,
-        choose: &mut dyn FnMut(u64, u32) -> u32,
+        medium: &Medium<'_>,
+        choose: &mut dyn FnMut(u64, &[Possibility]) -> u32,
     ) {
         for start in self.unsettled(self.sectors(&range), boot) {
             self.split(start);
             self.split(start + 1);
-            if let Some(run) = self.runs.get_mut(&start) {
-                let possible = distinct(&run.chain);
-                let chosen = choose(start, possible.len() as u32) as usize;
-                run.chain.settle(possible[chosen]);
-                if run.chain.newest().value.is_empty() {
-                    self.runs.remove(&start);
+            let is_seen = self.unwritten.seen.contains(&start);
+            let sector = self.sector;
+            let run = self.runs.entry(start).or_insert_with(|| Run {
+                sectors: 1,
+                chain: Chain::settled(0, Bytes::new()),
+            });
+            let mut possible = medium.possible(start, &run.chain, is_seen, sector);
+            let chosen = choose(start, &possible) as usize;
+            let chosen = possible.swap_remove(chosen);
+            run.chain.settle_as(chosen.version, chosen.value);
+            if run.chain.newest().value.is_empty() {
+                self.runs.remove(&start);
+                if medium.model.stale_blocks {
+                    self.unwritten.seen.insert(start);
                 }
             }
         }
@@ -207,8 +231,20 @@ impl Content {
 
     /// Whether all that the range holds is known.
     pub(super) fn is_settled(&self, range: &Range<u64>, boot: Stamp) -> bool {
-        self.runs_in(self.sectors(range))
-            .all(|(_, run)| run.chain.is_settled(boot))
+        let sectors = self.sectors(range);
+        self.gaps(sectors.clone()).next().is_none()
+            && self
+                .runs_in(sectors)
+                .all(|(_, run)| run.chain.is_settled(boot))
+    }
+
+    /// Notes that after the last power loss the file had this size: what it has not written below
+    /// may be anything.
+    pub(super) fn open_unwritten(&mut self, boot: Stamp, size: u64) {
+        if self.unwritten.boot < boot {
+            self.unwritten.boot = boot;
+            self.unwritten.end = size.div_ceil(self.sector);
+        }
     }
 
     /// The first and the last sector about which nothing is known.
@@ -221,10 +257,23 @@ impl Content {
     }
 
     fn unsettled(&self, sectors: Range<u64>, boot: Stamp) -> Vec<u64> {
-        self.runs_in(sectors.clone())
+        let mut unsettled: Vec<u64> = self
+            .runs_in(sectors.clone())
             .filter(|(_, run)| !run.chain.is_settled(boot))
             .flat_map(|(start, run)| sectors.start.max(start)..sectors.end.min(start + run.sectors))
-            .collect()
+            .collect();
+        unsettled.extend(self.gaps(sectors));
+        unsettled.sort_unstable();
+        unsettled
+    }
+
+    /// The sectors that were never written and may hold something.
+    fn gaps(&self, sectors: Range<u64>) -> impl Iterator<Item = u64> {
+        let open = sectors.start..sectors.end.min(self.unwritten.end);
+        open.filter(|sector| {
+            !self.unwritten.seen.contains(sector)
+                && self.runs_in(*sector..*sector + 1).next().is_none()
+        })
     }
 
     /// Applies what the crash left of the size: `size` of stamp `kept`, and nothing newer.
@@ -286,6 +335,11 @@ impl Content {
         }
     }
 
+    /// Whether it holds nothing but zeros.
+    pub(super) fn is_blank(&self) -> bool {
+        self.runs.is_empty()
+    }
+
     /// The sectors that the range of bytes touches.
     pub(super) fn sectors(&self, range: &Range<u64>) -> Range<u64> {
         range.start / self.sector..range.end.div_ceil(self.sector)
@@ -300,7 +354,7 @@ impl Content {
             .map(|(start, run)| (*start, run))
     }
 
-    fn newest(&self, sector: u64) -> Bytes {
+    pub(super) fn newest(&self, sector: u64) -> Bytes {
         let Some((start, run)) = self.runs.range(..=sector).next_back() else {
             return Bytes::new();
         };

@@ -22,6 +22,7 @@ use super::chain::Stamp;
 use super::choice::{Purpose, Tape};
 use super::content::Content;
 use super::inode::{Body, Directory, Inode, InodeId};
+use super::medium::{DiskModel, Lapses, Medium, Origin};
 use super::mood::{Part, Survivor};
 use super::profile::{MetadataOrder, Profile};
 use super::world::Unreadable;
@@ -55,6 +56,7 @@ pub(super) struct Disk {
     /// Crashes so far.
     pub(super) crashes: u64,
     pub(super) order: MetadataOrder,
+    pub(super) model: DiskModel,
     pub(super) inodes: BTreeMap<InodeId, Arc<Inode>>,
     next_inode: u64,
     /// Open handles per inode.
@@ -62,8 +64,14 @@ pub(super) struct Disk {
     /// Bytes that fit on the disk.
     capacity: u64,
     used: u64,
+    /// What lesser disks have done since this machine was booted.
+    pub(super) lapses: Lapses,
     /// Somebody else has taken all the room that is left, for a while.
     pub(super) full: bool,
+    /// The file that was freed last, and the one that was when the power went: its blocks are what
+    /// other files may find. Kept only where the model has stale blocks.
+    freed: Option<Arc<Inode>>,
+    recycled: Option<Arc<Inode>>,
 }
 
 impl Disk {
@@ -79,12 +87,16 @@ impl Disk {
             boot: 0,
             crashes: 0,
             order: MetadataOrder::default(),
+            model: DiskModel::default(),
             inodes: BTreeMap::from([(ROOT, Arc::new(root))]),
             next_inode: 1,
             open: BTreeMap::new(),
             capacity: u64::MAX,
             used: 0,
+            lapses: Lapses::default(),
             full: false,
+            freed: None,
+            recycled: None,
         }
     }
 
@@ -93,12 +105,14 @@ impl Disk {
     pub(super) fn crash(&mut self, profile: Profile) {
         self.crashes += 1;
         self.full = false;
+        self.lapses = Lapses::default();
         for id in std::mem::take(&mut self.open).into_keys() {
             self.collect(id);
         }
         if profile != Profile::KillOnly && self.boot < self.clock {
             self.boot = self.clock;
             self.order.power_lost(profile, self.boot);
+            self.recycled.clone_from(&self.freed);
         }
     }
 
@@ -161,12 +175,18 @@ impl Disk {
             && let Some(inode) = self.inodes.remove(&id)
         {
             self.used -= inode.reserved;
-            if let Body::Directory(directory) = &inode.body {
-                let names = directory.entries.values();
-                let versions = names.flat_map(|chain| chain.versions());
-                for version in versions {
-                    self.release(version.value.target);
+            match &inode.body {
+                Body::Directory(directory) => {
+                    let names = directory.entries.values();
+                    let versions = names.flat_map(|chain| chain.versions());
+                    for version in versions {
+                        self.release(version.value.target);
+                    }
                 }
+                Body::File(content) if self.model.stale_blocks && !content.is_blank() => {
+                    self.freed = Some(inode);
+                }
+                Body::File(_) => {}
             }
         }
     }
@@ -203,7 +223,14 @@ impl Disk {
         if !size.is_settled(self.boot) && self.exists(id, tape) {
             self.settle_size(id, tape);
         }
-        self.inode(id).size.newest().value.unwrap_or(0)
+        let size = self.inode(id).size.newest().value.unwrap_or(0);
+        if self.model.stale_blocks {
+            let boot = self.boot;
+            if let Ok(content) = self.content_mut(id) {
+                content.open_unwritten(boot, size);
+            }
+        }
+        size
     }
 
     fn settle_size(&mut self, id: InodeId, tape: &mut Tape) {
@@ -407,7 +434,18 @@ impl Disk {
         if self.content(id).is_ok_and(|c| c.is_settled(&range, boot)) {
             return;
         }
+        let recycled = self.recycled.clone();
+        let medium = Medium {
+            model: self.model,
+            size: self.inode(id).size.newest().value.unwrap_or(0),
+            seed: id.0,
+            removed: recycled.as_deref().and_then(|inode| match &inode.body {
+                Body::File(content) => Some(content),
+                Body::Directory(_) => None,
+            }),
+        };
         let crash = self.crashes;
+        let mut lapses = self.lapses;
         let Ok(content) = self.content_mut(id) else {
             return;
         };
@@ -416,15 +454,23 @@ impl Disk {
             true => content.open_sectors(boot),
             false => (0, 0),
         };
-        content.settle(range, boot, &mut |index, radix| {
-            let part = Part::Sector { index, open };
+        content.settle(range, boot, &medium, &mut |index, possible| {
+            let whole = possible.iter().filter(|p| p.origin == Origin::Whole);
+            let part = Part::Sector {
+                index,
+                open,
+                versions: whole.count() as u32,
+            };
             let about = Survivor {
                 crash,
                 inode: id,
                 part,
             };
-            tape.choose_survival(about, radix)
+            let chosen = tape.choose_survival(about, possible.len() as u32);
+            lapses.count(possible[chosen as usize].origin);
+            chosen
         });
+        self.lapses = lapses;
     }
 
     /// Says what a decision is about.

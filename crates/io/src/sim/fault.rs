@@ -54,6 +54,12 @@ pub enum Fault {
     LostWrite,
     /// A write said `Ok` and landed on other sectors of the file.
     MisdirectedWrite,
+    /// A sector that nobody had written held what was there before, or noise.
+    StaleBlock,
+    /// A sector was a part of one version and a part of another after a crash.
+    TornSector,
+    /// A sector had lost in a crash what was durable, because it was being written again.
+    DestroyedSector,
     /// A future was dropped before its operation was complete.
     DroppedOperation,
     /// A listing came in another order.
@@ -132,6 +138,9 @@ impl Fault {
         Fault::Rot,
         Fault::LostWrite,
         Fault::MisdirectedWrite,
+        Fault::StaleBlock,
+        Fault::TornSector,
+        Fault::DestroyedSector,
         Fault::DroppedOperation,
         Fault::ShuffledListing,
         Fault::StrayFile,
@@ -151,6 +160,7 @@ impl Fault {
             | Fault::StorageFull(_)
             | Fault::RoomAgain
             | Fault::PartialWrite
+            | Fault::StaleBlock
             | Fault::DroppedOperation
             | Fault::ShuffledListing
             | Fault::StrayFile
@@ -175,12 +185,15 @@ impl Fault {
             | Fault::MisdirectedRead
             | Fault::Rot
             | Fault::LostWrite
-            | Fault::MisdirectedWrite => FaultClass::Device,
+            | Fault::MisdirectedWrite
+            | Fault::TornSector
+            | Fault::DestroyedSector => FaultClass::Device,
         }
     }
 
     /// Whether it strikes when asked to. The others follow from these (a full disk refuses writes, a
-    /// failing sync forgets sectors) or from what the program does: it drops futures.
+    /// failing sync forgets sectors), from the [`DiskModel`](super::DiskModel), or from what the program
+    /// does: it drops futures.
     pub fn is_drawn(self) -> bool {
         match self {
             Fault::StorageFull(operation) => {
@@ -193,6 +206,9 @@ impl Fault {
             | Fault::EvictedSectors
             | Fault::ShownSectors
             | Fault::RedirtiedSectors
+            | Fault::StaleBlock
+            | Fault::TornSector
+            | Fault::DestroyedSector
             | Fault::DroppedOperation
             | Fault::OutOfOrder => false,
             _ => true,
@@ -224,6 +240,9 @@ impl fmt::Display for Fault {
             Fault::Rot => f.write_str("rot"),
             Fault::LostWrite => f.write_str("lost write"),
             Fault::MisdirectedWrite => f.write_str("misdirected write"),
+            Fault::StaleBlock => f.write_str("stale block"),
+            Fault::TornSector => f.write_str("torn sector"),
+            Fault::DestroyedSector => f.write_str("destroyed sector"),
             Fault::DroppedOperation => f.write_str("dropped operation"),
             Fault::ShuffledListing => f.write_str("shuffled listing"),
             Fault::StrayFile => f.write_str("stray file"),

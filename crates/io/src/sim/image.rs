@@ -43,7 +43,8 @@ impl DiskImage {
 
     /// The disk after a crash, for looking at it directly: `tape` decides what has survived.
     ///
-    /// [`Sim::boot`](super::Sim::boot) does this by itself.
+    /// [`Sim::boot`](super::Sim::boot) does this by itself. The [`DiskModel`](super::DiskModel) is
+    /// that of the machine that the image comes from.
     #[must_use]
     pub fn crashed(mut self, profile: Profile, tape: Tape) -> DiskImage {
         self.disk.crash(profile);

@@ -84,12 +84,20 @@ impl<'a> SimFaults<'a> {
 
     /// How often each kind of fault has struck.
     pub fn fired(&self) -> BTreeMap<Fault, u64> {
-        self.world.state().faults.fired().clone()
+        let state = self.world.state();
+        let mut fired = state.faults.fired().clone();
+        let lapses = state.disk.lapses;
+        let lapses = [
+            (Fault::StaleBlock, lapses.stale),
+            (Fault::TornSector, lapses.torn),
+            (Fault::DestroyedSector, lapses.destroyed),
+        ];
+        fired.extend(lapses.into_iter().filter(|(_, count)| *count > 0));
+        fired
     }
 
     /// How often this kind of fault has struck.
     pub fn count(&self, fault: Fault) -> u64 {
-        let state = self.world.state();
-        state.faults.fired().get(&fault).copied().unwrap_or(0)
+        self.fired().get(&fault).copied().unwrap_or(0)
     }
 }

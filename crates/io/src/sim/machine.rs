@@ -16,6 +16,7 @@ use super::fault::Fault;
 use super::image::DiskImage;
 use super::injection::SimFaults;
 use super::io::SimIo;
+use super::medium::DiskModel;
 use super::plan::Faults;
 use super::profile::Profile;
 use super::random::{Random, mix};
@@ -35,6 +36,8 @@ pub struct SimOptions {
     pub profile: Profile,
     /// Bytes in a sector of a new disk: a power of two.
     pub sector_size: u32,
+    /// What a power loss may do to a sector.
+    pub model: DiskModel,
     /// Which task runs next.
     pub schedule: Schedule,
     /// How long operations take.
@@ -55,6 +58,7 @@ impl Default for SimOptions {
             tape: Tape::zeros(),
             profile: Profile::Posix,
             sector_size: 512,
+            model: DiskModel::default(),
             schedule: Schedule::Fifo,
             latency: Latency::Fixed,
             shuffle_listings: false,
@@ -137,6 +141,7 @@ impl Sim {
     pub fn boot(image: DiskImage, options: SimOptions) -> Sim {
         let mut disk = image.disk;
         disk.crash(options.profile);
+        disk.model = options.model;
         // Generations must not repeat from one lifetime to the next.
         let random = Random::new(options.seed, RANDOM_LABEL + disk.crashes);
         let state = State {

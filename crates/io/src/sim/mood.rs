@@ -46,6 +46,8 @@ pub(super) enum Part {
         index: u64,
         /// The first and the last sector of the file about which nothing is known yet.
         open: (u64, u64),
+        /// How many of the possibilities are versions of it. The others are what lesser disks do.
+        versions: u32,
     },
 }
 
@@ -92,17 +94,21 @@ impl Moods {
         }
     }
 
-    /// One of `radix` possibilities: 0 is the newest, the last is the oldest.
+    /// One of `radix` possibilities, the newest first.
     pub(super) fn draw(&mut self, about: Survivor, radix: u32) -> u32 {
         if about.crash != self.crash {
             self.crash = about.crash;
             self.decided = 0;
         }
         self.decided += 1;
-        let survives = |whether| if whether { 0 } else { radix - 1 };
+        let oldest = match about.part {
+            Part::Sector { versions, .. } => versions.min(radix) - 1,
+            _ => radix - 1,
+        };
+        let survives = |whether| if whether { 0 } else { oldest };
         match self.shape(about.crash) {
-            Shape::Biased => self.biased(about.crash, about.inode.0, radix),
-            Shape::BiasedAlike => self.biased(about.crash, ALL, radix),
+            Shape::Biased => self.biased(about.crash, about.inode.0, (oldest, radix)),
+            Shape::BiasedAlike => self.biased(about.crash, ALL, (oldest, radix)),
             Shape::AllButOne(kept) => u32::from(self.decided == kept + 1),
             Shape::SizesOnly => survives(!matches!(about.part, Part::Sector { .. })),
             Shape::DataOnly => survives(!matches!(about.part, Part::Size)),
@@ -129,14 +135,14 @@ impl Moods {
         }
     }
 
-    fn biased(&mut self, crash: u64, whose: u64, radix: u32) -> u32 {
+    fn biased(&mut self, crash: u64, whose: u64, (oldest, radix): (u32, u32)) -> u32 {
         let mut mood = self.labelled(crash, whose);
         let bias = BIASES[mood.below(BIASES.len() as u32) as usize];
         let loses_all = mood.below(2) == 0;
         if self.random.below(100) < bias {
             0
         } else if loses_all {
-            radix - 1
+            oldest
         } else {
             1 + self.random.below(radix - 1)
         }
@@ -145,7 +151,7 @@ impl Moods {
     /// Whether a sector lies where `place` says, given the first and the last that are open. Other
     /// things do.
     fn is_at(&mut self, about: Survivor, place: impl Fn(u64, (u64, u64)) -> bool) -> bool {
-        let Part::Sector { index, open } = about.part else {
+        let Part::Sector { index, open, .. } = about.part else {
             return true;
         };
         let open = *self.open.entry((about.crash, about.inode)).or_insert(open);

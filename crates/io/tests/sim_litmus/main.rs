@@ -4,6 +4,8 @@
 //! outcome has been seen, and the set must be the one written here by hand.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod lesser_disks;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
