@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use quipu_io::sim::{
-    CrashKind, CrashPlan, DiskImage, FailedSync, Fault, FaultRates, Forget, Latency, Operation,
-    Profile, Schedule, Sim, SimIo, SimOptions, Stopped, Tape,
+    CrashKind, CrashPlan, DiskImage, DiskModel, FailedSync, Fault, FaultRates, Forget, Latency,
+    Operation, Profile, Schedule, Sim, SimIo, SimOptions, Stopped, Tape,
 };
 use quipu_io::{Bytes, File, Io, OpenOptions, Runtime, conformance};
 
@@ -249,11 +249,10 @@ mod determinism {
 
     fn hash(options: SimOptions) -> u64 {
         let sim = Sim::new(options);
-        sim.faults().set_rates(FaultRates {
-            sync: 1000,
-            write: 1000,
-            ..FaultRates::default()
-        });
+        let rates = FaultRates::default()
+            .with(Fault::FailedSync, 1000)
+            .with(Fault::Error(Operation::WriteAt), 1000);
+        sim.faults().set_rates(rates);
         // Faults may strike.
         let _ = sim.run(workload(sim.io())).unwrap();
         sim.trace_hash()
@@ -464,6 +463,11 @@ mod lifetimes {
         for seed in 0..200 {
             let mut random = Random::new(seed, 0);
             let mut image = DiskImage::empty(512);
+            let model = DiskModel {
+                sector_atomic: seed & 1 == 0,
+                powersafe_overwrite: seed & 2 == 0,
+                stale_blocks: seed & 4 != 0,
+            };
             for life in 0..8 {
                 let profiles = [Profile::KillOnly, Profile::Ext4Ordered, Profile::Posix];
                 let profile = profiles[random.below(3) as usize];
@@ -471,6 +475,7 @@ mod lifetimes {
                     image,
                     SimOptions {
                         profile,
+                        model,
                         ..SimOptions::seeded(seed + 1000 * life)
                     },
                 );
@@ -579,6 +584,32 @@ mod faults {
         assert_eq!((content[0], content[1024]), (b'2', b'3'));
     }
 
+    /// After a power loss there is nothing left that could save it.
+    #[test]
+    fn a_later_life_cannot_save_what_was_forgotten() {
+        let sim = sim();
+        let how = FailedSync {
+            forget: Forget::Everything,
+            ..FailedSync::default()
+        };
+        sim.faults().fail_nth_sync(1, how);
+        let io = sim.io();
+        sim.block_on(async {
+            let file = open(&io).await;
+            file.write_at(0, bytes("2")).await.unwrap();
+            assert!(file.sync_data().await.is_err());
+        })
+        .unwrap();
+        let sim = Sim::boot(sim.crash(), SimOptions::default());
+        let io = sim.io();
+        sim.block_on(async {
+            let file = open(&io).await;
+            file.write_at(1024, bytes("3")).await.unwrap();
+            assert_eq!(file.read_at(0, 1).await.unwrap(), "1");
+        })
+        .unwrap();
+    }
+
     #[test]
     fn a_sync_can_fail_silently_and_can_lie() {
         for lie in [false, true] {
@@ -635,7 +666,27 @@ mod faults {
             create(&io, "b").await.unwrap();
         })
         .unwrap();
-        assert_eq!(sim.faults().count(Fault::StorageFull), 4);
+        let full = |operation| sim.faults().count(Fault::StorageFull(operation));
+        assert_eq!(full(Operation::Allocate), 1);
+        assert_eq!(full(Operation::WriteAt), 2);
+        assert_eq!(full(Operation::Open), 1);
+    }
+
+    /// What an image was given takes space like what a program has written.
+    #[test]
+    fn a_full_disk_takes_what_an_image_was_given() {
+        let sim = sim();
+        let io = sim.io();
+        sim.faults().full_after(0);
+        sim.block_on(async {
+            let file = open(&io).await;
+            file.write_at(0, vec![b'2'; 2048].into()).await.unwrap();
+            let error = file.write_at(2048, bytes("2")).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::StorageFull);
+            file.set_len(0).await.unwrap();
+            assert_eq!(io.available_space(path("")).await.unwrap(), 2048);
+        })
+        .unwrap();
     }
 
     #[test]
@@ -698,76 +749,35 @@ mod faults {
         drop(sim);
         assert!(mutex.try_lock().is_some());
     }
-
-    #[test]
-    fn random_faults_strike() {
-        let mut struck = std::collections::BTreeSet::new();
-        for seed in 0..30 {
-            let sim = Sim::new(SimOptions::seeded(seed));
-            sim.faults().set_rates(FaultRates {
-                sync: 2000,
-                write: 1000,
-                read: 5000,
-                full: 500,
-            });
-            let io = sim.io();
-            let program = async {
-                let file = create(&io, "r").await?;
-                file.read_at(0, 1).await?;
-                create(&io, "s").await?;
-                io.read_dir(path("")).await?;
-                std::io::Result::Ok(())
-            };
-            // Faults may strike.
-            let _ = sim.run(program).unwrap();
-            let _ = sim.run(workload(io.clone())).unwrap();
-            struck.extend(sim.faults().fired().into_keys());
-        }
-        for fault in [
-            Fault::Error(Operation::WriteAt),
-            Fault::Error(Operation::ReadAt),
-            Fault::FailedSync,
-            Fault::ForgottenSectors,
-            Fault::EvictedSectors,
-            Fault::StorageFull,
-            Fault::ShuffledListing,
-        ] {
-            assert!(struck.contains(&fault), "{fault:?} in {struck:?}");
-        }
-    }
 }
 
-/// Counting a tape up on which crashes are chosen stops the machine at each crash point once.
+/// What bounds on the cost of a recovery are checked with.
 #[test]
-fn chosen_crashes_come_at_each_point_once() {
-    let mut ends = Vec::new();
-    let mut next = Some(Tape::zeros());
-    while let Some(tape) = next {
-        let sim = Sim::new(SimOptions {
-            tape,
-            crash: CrashPlan::Chosen(1),
-            ..SimOptions::default()
-        });
-        let io = sim.io();
-        let marks = async {
-            io.mark("first");
-            io.sleep(Duration::from_micros(1)).await;
-            io.mark("second");
-            io.sleep(Duration::from_micros(1)).await;
-        };
-        ends.push(match sim.block_on(marks) {
-            Ok(()) => None,
-            Err(Stopped::Crashed { kind, .. }) => Some(kind.to_string()),
-            Err(other) => panic!("{other}"),
-        });
-        next = sim.tape().successor();
-    }
-    let expected = [
-        None,
-        Some("at \"second\"".to_owned()),
-        Some("at \"first\"".to_owned()),
-    ];
-    assert_eq!(ends, expected);
+fn what_a_program_asks_of_the_disk_is_counted() {
+    let sim = Sim::new(SimOptions::default());
+    let io = sim.io();
+    let held = sim
+        .block_on(async {
+            let file = create(&io, "f").await?;
+            file.write_at(0, bytes("0123456789")).await?;
+            file.read_at(0, 4).await?;
+            file.read_at(8, 1000).await?;
+            file.sync_data().await?;
+            io.sync_dir(path("")).await?;
+            std::io::Result::Ok((file, io.lock(path("lock")).await?))
+        })
+        .unwrap()
+        .unwrap();
+    let counts = sim.io_counts();
+    assert_eq!((counts.reads, counts.bytes_read), (2, 6));
+    assert_eq!(counts.largest_read, 1000, "what was asked for");
+    assert_eq!((counts.writes, counts.bytes_written), (1, 10));
+    assert_eq!(counts.syncs, 2);
+    assert_eq!(counts.open_handles, 2, "a file and a lock");
+    drop(held);
+    assert_eq!(sim.io_counts().open_handles, 0);
+    let next_life = Sim::boot(sim.crash(), SimOptions::default());
+    assert_eq!(next_life.io_counts(), Default::default());
 }
 
 /// The end of a world drops all tasks, also those that wait, with all that they hold.

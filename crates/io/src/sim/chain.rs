@@ -108,11 +108,25 @@ impl<T> Chain<T> {
         }
     }
 
+    /// The disk never sees what was issued from `stamp` on; the program still does.
+    pub(super) fn drop_from(&mut self, stamp: Stamp) {
+        let first = self.versions.partition_point(|v| v.stamp < stamp).max(1);
+        for version in &mut self.versions[first..] {
+            version.dropped = true;
+        }
+    }
+
     /// Only the version at `index` is left.
     pub(super) fn settle(&mut self, index: usize) {
         self.versions.swap(0, index);
         self.versions.truncate(1);
         self.versions[0].dropped = false;
+    }
+
+    /// Only this value is left, as what became of the version at `index`.
+    pub(super) fn settle_as(&mut self, index: usize, value: T) {
+        self.settle(index);
+        self.versions[0].value = value;
     }
 
     /// Keeps what `keep` says, but at least one version.

@@ -8,6 +8,7 @@
 
 use std::fmt;
 
+use super::mood::{Moods, Survivor};
 use super::random::{Random, mix};
 
 /// What a decision is about. Each purpose has its own random stream.
@@ -72,7 +73,7 @@ pub struct Tape {
 #[derive(Clone)]
 struct Tail {
     streams: [Random; PURPOSES],
-    survival: Mood,
+    survival: Moods,
 }
 
 impl Tape {
@@ -85,7 +86,7 @@ impl Tape {
     pub fn seeded(seed: u64) -> Tape {
         let tail = Tail {
             streams: std::array::from_fn(|label| Random::new(seed, label as u64)),
-            survival: Mood::Even,
+            survival: Moods::new(seed),
         };
         Tape {
             given: Vec::new(),
@@ -109,39 +110,48 @@ impl Tape {
     /// Decides for one of `radix` possibilities. With less than two there is nothing to decide, and
     /// nothing is recorded.
     pub fn choose(&mut self, purpose: Purpose, radix: u32) -> u32 {
+        self.decide(purpose, radix, |tail| {
+            tail.streams[purpose as usize].below(radix)
+        })
+    }
+
+    /// Decides what has survived. 0 is the newest of so many possibilities.
+    pub(super) fn choose_survival(&mut self, about: Survivor, radix: u32) -> u32 {
+        self.decide(Purpose::Survival, radix, |tail| {
+            tail.survival.draw(about, radix)
+        })
+    }
+
+    /// Decides whether something happens that has `chances` in `of`. Impossible things are not
+    /// recorded.
+    pub fn strikes(&mut self, purpose: Purpose, chances: u32, of: u32) -> bool {
+        let radix = if chances == 0 { 1 } else { 2 };
+        let digit = self.decide(purpose, radix, |tail| {
+            u32::from(tail.streams[purpose as usize].below(of) < chances)
+        });
+        digit == 1
+    }
+
+    /// Whether a seed decides where no digit is given.
+    pub(super) fn is_seeded(&self) -> bool {
+        self.tail.is_some()
+    }
+
+    fn decide(&mut self, purpose: Purpose, radix: u32, draw: impl FnOnce(&mut Tail) -> u32) -> u32 {
         if radix < 2 {
             return 0;
         }
-        let drawn = self.given_digit(radix);
-        let value = drawn.unwrap_or_else(|| match &mut self.tail {
-            None => 0,
-            Some(tail) => tail.draw(purpose, radix),
-        });
+        let value = match (self.given_digit(radix), &mut self.tail) {
+            (Some(value), _) => value,
+            (None, Some(tail)) => draw(tail),
+            (None, None) => 0,
+        };
         self.made.push(Digit {
             value,
             radix,
             purpose,
         });
         value
-    }
-
-    /// Decides whether something happens that has `chances` in `of`. Impossible things are not
-    /// recorded.
-    pub fn strikes(&mut self, purpose: Purpose, chances: u32, of: u32) -> bool {
-        if chances == 0 {
-            return false;
-        }
-        let drawn = self.given_digit(2);
-        let value = drawn.unwrap_or_else(|| match &mut self.tail {
-            None => 0,
-            Some(tail) => u32::from(tail.streams[purpose as usize].below(of) < chances),
-        });
-        self.made.push(Digit {
-            value,
-            radix: 2,
-            purpose,
-        });
-        value == 1
     }
 
     /// The decisions made so far, in order.
@@ -181,47 +191,6 @@ impl fmt::Debug for Tape {
         f.debug_list()
             .entries(self.made.iter().map(|d| d.value))
             .finish()
-    }
-}
-
-/// How kind the crash is for a while. Were every draw even and independent, a crash would never
-/// lose exactly one of a hundred sectors, or keep exactly one.
-#[derive(Clone, Copy)]
-enum Mood {
-    /// Everything survives, or all but one in 50.
-    Kind { slips: bool },
-    /// Nothing survives, or one in 50.
-    Cruel { slips: bool },
-    /// Each possibility as likely as the others.
-    Even,
-}
-
-impl Tail {
-    fn draw(&mut self, purpose: Purpose, radix: u32) -> u32 {
-        let random = &mut self.streams[purpose as usize];
-        if purpose != Purpose::Survival {
-            return random.below(radix);
-        }
-        if random.below(16) == 0 {
-            self.survival = Mood::draw(random);
-        }
-        match self.survival {
-            Mood::Kind { slips } if !(slips && random.below(50) == 0) => 0,
-            Mood::Cruel { slips } if !(slips && random.below(50) == 0) => radix - 1,
-            _ => random.below(radix),
-        }
-    }
-}
-
-impl Mood {
-    fn draw(random: &mut Random) -> Mood {
-        match random.below(6) {
-            0 => Mood::Kind { slips: false },
-            1 => Mood::Kind { slips: true },
-            2 => Mood::Cruel { slips: false },
-            3 => Mood::Cruel { slips: true },
-            _ => Mood::Even,
-        }
     }
 }
 

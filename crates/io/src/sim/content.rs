@@ -13,22 +13,35 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 
 use super::chain::{Chain, Stamp};
-use super::run::{Run, distinct, part};
+use super::medium::{Medium, Possibility};
+use super::run::{Run, part};
 
 #[derive(Clone, Debug)]
 pub(super) struct Content {
     /// Bytes in a sector.
-    sector: u64,
+    pub(super) sector: u64,
     /// By first sector. Runs do not overlap.
-    runs: BTreeMap<u64, Run>,
+    pub(super) runs: BTreeMap<u64, Run>,
     /// Truncations that a crash may still undo, in order.
     cuts: Vec<Cut>,
     /// All sectors below are certain.
-    dirty_from: u64,
+    pub(super) dirty_from: u64,
     /// Sectors that give a read error until they are written.
-    unreadable: BTreeSet<u64>,
+    pub(super) unreadable: BTreeSet<u64>,
     /// Whether a failed sync has dropped versions that the program still sees.
-    has_dropped: bool,
+    pub(super) has_dropped: bool,
+    unwritten: Unwritten,
+}
+
+/// Sectors without a run that may hold something else than zeros, until somebody looks.
+#[derive(Clone, Debug, Default)]
+struct Unwritten {
+    /// The power loss that this is about.
+    boot: Stamp,
+    /// They are below.
+    end: u64,
+    /// Those that were found to be zeros.
+    seen: BTreeSet<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +59,7 @@ impl Content {
             dirty_from: u64::MAX,
             unreadable: BTreeSet::new(),
             has_dropped: false,
+            unwritten: Unwritten::default(),
         }
     }
 
@@ -156,11 +170,14 @@ impl Content {
             self.dirty_from = self.dirty_from.min(beyond);
         }
         self.cuts.push(Cut { stamp, size });
+        self.unwritten.end = self.unwritten.end.min(beyond);
     }
 
     /// Makes everything certain that was issued in this lifetime up to `until`.
     pub(super) fn sync(&mut self, boot: Stamp, until: Stamp) {
-        self.cuts.retain(|cut| cut.stamp > until);
+        // Those of an earlier lifetime are still open: nobody has looked at the size since.
+        self.cuts
+            .retain(|cut| cut.stamp > until || cut.stamp <= boot);
         let mut dirty_from = u64::MAX;
         let mut zeros = Vec::new();
         for (start, run) in self.runs.range_mut(self.dirty_from..) {
@@ -181,23 +198,32 @@ impl Content {
 
     /// Decides what is in every sector of the range that nobody has looked at since the crash.
     ///
-    /// `choose` is asked for one of so many possibilities, the newest first; versions that cannot
-    /// be told apart are one possibility.
+    /// `choose` is asked, for a sector, for one of so many possibilities, the newest first; those that
+    /// cannot be told apart are one possibility.
     pub(super) fn settle(
         &mut self,
         range: Range<u64>,
         boot: Stamp,
-        choose: &mut dyn FnMut(u32) -> u32,
+        medium: &Medium<'_>,
+        choose: &mut dyn FnMut(u64, &[Possibility]) -> u32,
     ) {
         for start in self.unsettled(self.sectors(&range), boot) {
             self.split(start);
             self.split(start + 1);
-            if let Some(run) = self.runs.get_mut(&start) {
-                let possible = distinct(&run.chain);
-                let chosen = choose(possible.len() as u32) as usize;
-                run.chain.settle(possible[chosen]);
-                if run.chain.newest().value.is_empty() {
-                    self.runs.remove(&start);
+            let is_seen = self.unwritten.seen.contains(&start);
+            let sector = self.sector;
+            let run = self.runs.entry(start).or_insert_with(|| Run {
+                sectors: 1,
+                chain: Chain::settled(0, Bytes::new()),
+            });
+            let mut possible = medium.possible(start, &run.chain, is_seen, sector);
+            let chosen = choose(start, &possible) as usize;
+            let chosen = possible.swap_remove(chosen);
+            run.chain.settle_as(chosen.version, chosen.value);
+            if run.chain.newest().value.is_empty() {
+                self.runs.remove(&start);
+                if medium.model.stale_blocks {
+                    self.unwritten.seen.insert(start);
                 }
             }
         }
@@ -205,19 +231,56 @@ impl Content {
 
     /// Whether all that the range holds is known.
     pub(super) fn is_settled(&self, range: &Range<u64>, boot: Stamp) -> bool {
-        self.runs_in(self.sectors(range))
-            .all(|(_, run)| run.chain.is_settled(boot))
+        let sectors = self.sectors(range);
+        self.gaps(sectors.clone()).next().is_none()
+            && self
+                .runs_in(sectors)
+                .all(|(_, run)| run.chain.is_settled(boot))
+    }
+
+    /// Notes that after the last power loss the file had this size: what it has not written below
+    /// may be anything.
+    pub(super) fn open_unwritten(&mut self, boot: Stamp, size: u64) {
+        if self.unwritten.boot < boot {
+            self.unwritten.boot = boot;
+            self.unwritten.end = size.div_ceil(self.sector);
+        }
+    }
+
+    /// The first and the last sector about which nothing is known.
+    pub(super) fn open_sectors(&self, boot: Stamp) -> (u64, u64) {
+        let is_open = |(_, run): &(&u64, &Run)| !run.chain.is_settled(boot);
+        let first = self.runs.iter().find(is_open);
+        let last = self.runs.iter().rfind(is_open);
+        let end = last.map_or(0, |(start, run)| start + run.sectors - 1);
+        (first.map_or(0, |(start, _)| *start), end)
     }
 
     fn unsettled(&self, sectors: Range<u64>, boot: Stamp) -> Vec<u64> {
-        self.runs_in(sectors.clone())
+        let mut unsettled: Vec<u64> = self
+            .runs_in(sectors.clone())
             .filter(|(_, run)| !run.chain.is_settled(boot))
             .flat_map(|(start, run)| sectors.start.max(start)..sectors.end.min(start + run.sectors))
-            .collect()
+            .collect();
+        unsettled.extend(self.gaps(sectors));
+        unsettled.sort_unstable();
+        unsettled
+    }
+
+    /// The sectors that were never written and may hold something.
+    fn gaps(&self, sectors: Range<u64>) -> impl Iterator<Item = u64> {
+        let open = sectors.start..sectors.end.min(self.unwritten.end);
+        open.filter(|sector| {
+            !self.unwritten.seen.contains(sector)
+                && self.runs_in(*sector..*sector + 1).next().is_none()
+        })
     }
 
     /// Applies what the crash left of the size: `size` of stamp `kept`, and nothing newer.
-    pub(super) fn settle_size(&mut self, size: u64, kept: Stamp, boot: Stamp) {
+    ///
+    /// Without any order, what was written again behind a truncation that is lost may be there all
+    /// the same; with it, that went to new space to which nothing leads.
+    pub(super) fn settle_size(&mut self, size: u64, kept: Stamp, boot: Stamp, is_ordered: bool) {
         for cut in std::mem::take(&mut self.cuts) {
             let beyond = cut.size.div_ceil(self.sector);
             self.split(beyond);
@@ -228,7 +291,11 @@ impl Content {
                 }
             } else if cut.stamp <= boot {
                 for (_, run) in self.runs.range_mut(beyond..) {
-                    run.chain.retain(|v| v.stamp < cut.stamp || v.stamp > boot);
+                    let stays = |stamp| match is_ordered {
+                        true => stamp < cut.stamp || stamp > boot,
+                        false => stamp != cut.stamp,
+                    };
+                    run.chain.retain(|version| stays(version.stamp));
                 }
             } else {
                 self.cuts.push(cut);
@@ -258,74 +325,6 @@ impl Content {
         }
     }
 
-    /// A failed sync of everything until `until` forgets the dirty sectors for which `forget` says
-    /// so: the disk keeps one of the older versions, and the program goes on seeing the new one
-    /// until it is evicted.
-    pub(super) fn forget_dirty(
-        &mut self,
-        boot: Stamp,
-        until: Stamp,
-        forget: &mut dyn FnMut() -> bool,
-        choose: &mut dyn FnMut(u32) -> u32,
-    ) {
-        let dirty: Vec<u64> = self
-            .runs
-            .range(self.dirty_from..)
-            .filter(|(_, run)| {
-                run.chain
-                    .covered(boot, until)
-                    .is_some_and(|s| s > run.floor())
-            })
-            .flat_map(|(start, run)| *start..*start + run.sectors)
-            .collect();
-        for sector in dirty {
-            if !forget() {
-                continue;
-            }
-            self.has_dropped = true;
-            self.split(sector);
-            self.split(sector + 1);
-            if let Some(run) = self.runs.get_mut(&sector) {
-                run.forget(until, choose);
-            }
-        }
-    }
-
-    /// Drops from the page cache what failed syncs have left there.
-    pub(super) fn evict(&mut self) {
-        self.has_dropped = false;
-        for run in self.runs.values_mut() {
-            run.chain.retain(|version| !version.dropped);
-        }
-    }
-
-    /// A write to a page makes all of it dirty again, also what a failed sync had dropped.
-    pub(super) fn redirty(&mut self, stamp: Stamp, page: Range<u64>) {
-        if !self.has_dropped {
-            return;
-        }
-        let sectors = self.sectors(&page);
-        self.split(sectors.start);
-        self.split(sectors.end);
-        for (start, run) in self.runs.range_mut(sectors) {
-            if run.chain.newest().dropped {
-                let value = run.chain.newest().value.clone();
-                run.chain.retain(|version| !version.dropped);
-                run.chain.push(stamp, value);
-                self.dirty_from = self.dirty_from.min(*start);
-            }
-        }
-    }
-
-    /// Makes the sector at `offset` give read errors until it is written.
-    pub(super) fn make_unreadable(&mut self, offset: u64) {
-        self.unreadable.insert(offset / self.sector);
-    }
-
-    pub(super) fn is_readable(&self, range: &Range<u64>) -> bool {
-        self.unreadable.is_empty() || self.unreadable.range(self.sectors(range)).next().is_none()
-    }
-
     /// Replaces all that the file holds and held before.
     pub(super) fn replace(&mut self, stamp: Stamp, data: Bytes) {
         *self = Content::new(self.sector);
@@ -336,12 +335,17 @@ impl Content {
         }
     }
 
+    /// Whether it holds nothing but zeros.
+    pub(super) fn is_blank(&self) -> bool {
+        self.runs.is_empty()
+    }
+
     /// The sectors that the range of bytes touches.
-    fn sectors(&self, range: &Range<u64>) -> Range<u64> {
+    pub(super) fn sectors(&self, range: &Range<u64>) -> Range<u64> {
         range.start / self.sector..range.end.div_ceil(self.sector)
     }
 
-    fn runs_in(&self, sectors: Range<u64>) -> impl Iterator<Item = (u64, &Run)> {
+    pub(super) fn runs_in(&self, sectors: Range<u64>) -> impl Iterator<Item = (u64, &Run)> {
         let before = self.runs.range(..sectors.start).next_back();
         let reaches_in = before.filter(|(start, run)| *start + run.sectors > sectors.start);
         reaches_in
@@ -350,7 +354,7 @@ impl Content {
             .map(|(start, run)| (*start, run))
     }
 
-    fn newest(&self, sector: u64) -> Bytes {
+    pub(super) fn newest(&self, sector: u64) -> Bytes {
         let Some((start, run)) = self.runs.range(..=sector).next_back() else {
             return Bytes::new();
         };
@@ -362,7 +366,7 @@ impl Content {
     }
 
     /// Makes `sector` the first of its run.
-    fn split(&mut self, sector: u64) {
+    pub(super) fn split(&mut self, sector: u64) {
         let Some((start, run)) = self.runs.range_mut(..sector).next_back() else {
             return;
         };

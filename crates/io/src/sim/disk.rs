@@ -22,11 +22,13 @@ use super::chain::Stamp;
 use super::choice::{Purpose, Tape};
 use super::content::Content;
 use super::inode::{Body, Directory, Inode, InodeId};
+use super::medium::{DiskModel, Lapses, Medium, Origin};
+use super::mood::{Part, Survivor};
 use super::profile::{MetadataOrder, Profile};
 use super::world::Unreadable;
 
 /// Bytes in a page: what a write makes dirty as a whole.
-const PAGE: u64 = 4096;
+pub(super) const PAGE: u64 = 4096;
 
 /// The inode of `/`, which is always there.
 pub(super) const ROOT: InodeId = InodeId(0);
@@ -54,6 +56,7 @@ pub(super) struct Disk {
     /// Crashes so far.
     pub(super) crashes: u64,
     pub(super) order: MetadataOrder,
+    pub(super) model: DiskModel,
     pub(super) inodes: BTreeMap<InodeId, Arc<Inode>>,
     next_inode: u64,
     /// Open handles per inode.
@@ -61,6 +64,14 @@ pub(super) struct Disk {
     /// Bytes that fit on the disk.
     capacity: u64,
     used: u64,
+    /// What lesser disks have done since this machine was booted.
+    pub(super) lapses: Lapses,
+    /// Somebody else has taken all the room that is left, for a while.
+    pub(super) full: bool,
+    /// The file that was freed last, and the one that was when the power went: its blocks are what
+    /// other files may find. Kept only where the model has stale blocks.
+    freed: Option<Arc<Inode>>,
+    recycled: Option<Arc<Inode>>,
 }
 
 impl Disk {
@@ -76,11 +87,16 @@ impl Disk {
             boot: 0,
             crashes: 0,
             order: MetadataOrder::default(),
+            model: DiskModel::default(),
             inodes: BTreeMap::from([(ROOT, Arc::new(root))]),
             next_inode: 1,
             open: BTreeMap::new(),
             capacity: u64::MAX,
             used: 0,
+            lapses: Lapses::default(),
+            full: false,
+            freed: None,
+            recycled: None,
         }
     }
 
@@ -88,12 +104,15 @@ impl Disk {
     /// certain.
     pub(super) fn crash(&mut self, profile: Profile) {
         self.crashes += 1;
+        self.full = false;
+        self.lapses = Lapses::default();
         for id in std::mem::take(&mut self.open).into_keys() {
             self.collect(id);
         }
         if profile != Profile::KillOnly && self.boot < self.clock {
             self.boot = self.clock;
             self.order.power_lost(profile, self.boot);
+            self.recycled.clone_from(&self.freed);
         }
     }
 
@@ -103,7 +122,10 @@ impl Disk {
     }
 
     pub(super) fn available(&self) -> u64 {
-        self.capacity.saturating_sub(self.used)
+        match self.full {
+            true => 0,
+            false => self.capacity.saturating_sub(self.used),
+        }
     }
 
     /// Leaves room for so many bytes more.
@@ -131,6 +153,10 @@ impl Disk {
         *self.open.entry(id).or_insert(0) += 1;
     }
 
+    pub(super) fn open_handles(&self) -> u64 {
+        self.open.values().map(|handles| u64::from(*handles)).sum()
+    }
+
     pub(super) fn close_handle(&mut self, id: InodeId) {
         if let Some(handles) = self.open.get_mut(&id) {
             *handles -= 1;
@@ -149,35 +175,46 @@ impl Disk {
             && let Some(inode) = self.inodes.remove(&id)
         {
             self.used -= inode.reserved;
-            if let Body::Directory(directory) = &inode.body {
-                let names = directory.entries.values();
-                let versions = names.flat_map(|chain| chain.versions());
-                for version in versions {
-                    self.release(version.value.target);
+            match &inode.body {
+                Body::Directory(directory) => {
+                    let names = directory.entries.values();
+                    let versions = names.flat_map(|chain| chain.versions());
+                    for version in versions {
+                        self.release(version.value.target);
+                    }
                 }
+                Body::File(content) if self.model.stale_blocks && !content.is_blank() => {
+                    self.freed = Some(inode);
+                }
+                Body::File(_) => {}
             }
         }
     }
 
     /// Whether the inode survived, which is decided here.
     pub(super) fn exists(&mut self, id: InodeId, tape: &mut Tape) -> bool {
-        let size = &self.inode(id).size;
-        let versions = size.versions();
-        if size.newest().stamp > self.boot || versions[0].value.is_some() {
-            return size.newest().value.is_some();
+        if let Some((before, birth)) = self.inode(id).open_birth(self.boot) {
+            let about = self.survivor(id, Part::Inode);
+            let survived = self.order.choose(tape, about, &[before, birth]) == 1;
+            if survived {
+                self.survive(id);
+            } else {
+                self.inode_mut(id).size.settle(0);
+            }
         }
-        let Some(birth) = versions.get(1).map(|version| version.stamp) else {
-            return false;
-        };
-        let stamps = [versions[0].stamp, birth];
-        let survived = self.order.choose(tape, &stamps) == 1;
-        let size = &mut self.inode_mut(id).size;
-        if survived {
-            size.raise(birth);
-        } else {
-            size.settle(0);
+        !self.is_lost(id)
+    }
+
+    /// Decides that the inode has survived, if that is open.
+    pub(super) fn survive(&mut self, id: InodeId) {
+        if let Some((_, birth)) = self.inode(id).open_birth(self.boot) {
+            self.inode_mut(id).size.raise(birth);
         }
-        survived
+    }
+
+    /// Whether it is known that the inode did not survive.
+    pub(super) fn is_lost(&self, id: InodeId) -> bool {
+        self.inode(id).size.newest().value.is_none()
     }
 
     /// The size, which is decided here.
@@ -186,19 +223,29 @@ impl Disk {
         if !size.is_settled(self.boot) && self.exists(id, tape) {
             self.settle_size(id, tape);
         }
-        self.inode(id).size.newest().value.unwrap_or(0)
+        let size = self.inode(id).size.newest().value.unwrap_or(0);
+        if self.model.stale_blocks {
+            let boot = self.boot;
+            if let Ok(content) = self.content_mut(id) {
+                content.open_unwritten(boot, size);
+            }
+        }
+        size
     }
 
     fn settle_size(&mut self, id: InodeId, tape: &mut Tape) {
         let versions = self.inode(id).size.versions();
         let stamps: Vec<Stamp> = versions.iter().map(|version| version.stamp).collect();
-        let chosen = self.order.choose(tape, &stamps);
+        let newest = stamps[stamps.len() - 1];
+        let about = self.survivor(id, Part::Size);
+        let chosen = self.order.choose(tape, about, &stamps);
         let boot = self.boot;
+        let is_ordered = self.order.profile(newest) != Profile::Posix;
         let inode = self.inode_mut(id);
         inode.size.settle(chosen);
         let size = inode.size.newest().value.unwrap_or(0);
         if let Body::File(content) = &mut inode.body {
-            content.settle_size(size, stamps[chosen], boot);
+            content.settle_size(size, stamps[chosen], boot, is_ordered);
         }
     }
 
@@ -235,18 +282,33 @@ impl Disk {
         }
         let end = end_of(offset, data.len() as u64)?;
         self.reserve(id, end)?;
+        let stamp = self.stamp();
+        let boot = self.boot;
+        let pages = offset - offset % PAGE..end.next_multiple_of(PAGE);
+        self.content_mut(id)?.redirty(boot, stamp, pages);
+        self.put(id, stamp, offset, data, tape)?;
+        if end > size {
+            self.inode_mut(id).size.push(stamp, Some(end));
+        }
+        Ok(())
+    }
+
+    /// Gives the sectors of the range a new version.
+    pub(super) fn put(
+        &mut self,
+        id: InodeId,
+        stamp: Stamp,
+        offset: u64,
+        data: Bytes,
+        tape: &mut Tape,
+    ) -> io::Result<()> {
+        let end = offset + data.len() as u64;
         for edge in [offset, end] {
             if !edge.is_multiple_of(self.sector) {
                 self.settle(id, edge..edge + 1, tape);
             }
         }
-        let stamp = self.stamp();
-        let content = self.content_mut(id)?;
-        content.redirty(stamp, offset - offset % PAGE..end.next_multiple_of(PAGE));
-        content.write(stamp, offset, data);
-        if end > size {
-            self.inode_mut(id).size.push(stamp, Some(end));
-        }
+        self.content_mut(id)?.write(stamp, offset, data);
         Ok(())
     }
 
@@ -304,6 +366,12 @@ impl Disk {
         Ok(())
     }
 
+    /// Sets space aside for everything before `end` and for nothing else, whether there is room or not.
+    pub(super) fn hold(&mut self, id: InodeId, end: u64) {
+        self.used = self.used - self.inode(id).reserved + end;
+        self.inode_mut(id).reserved = end;
+    }
+
     /// Makes durable what was issued for the file up to `until`.
     pub(super) fn sync_file(&mut self, id: InodeId, until: Stamp) {
         let boot = self.boot;
@@ -353,7 +421,7 @@ impl Disk {
         }
     }
 
-    fn content(&self, id: InodeId) -> io::Result<&Content> {
+    pub(super) fn content(&self, id: InodeId) -> io::Result<&Content> {
         match &self.inode(id).body {
             Body::File(content) => Ok(content),
             Body::Directory(_) => Err(io::ErrorKind::IsADirectory.into()),
@@ -361,13 +429,56 @@ impl Disk {
     }
 
     /// Decides what is in the sectors of the range.
-    fn settle(&mut self, id: InodeId, range: Range<u64>, tape: &mut Tape) {
+    pub(super) fn settle(&mut self, id: InodeId, range: Range<u64>, tape: &mut Tape) {
         let boot = self.boot;
         if self.content(id).is_ok_and(|c| c.is_settled(&range, boot)) {
             return;
         }
-        if let Ok(content) = self.content_mut(id) {
-            content.settle(range, boot, &mut |n| tape.choose(Purpose::Survival, n));
+        let recycled = self.recycled.clone();
+        let medium = Medium {
+            model: self.model,
+            size: self.inode(id).size.newest().value.unwrap_or(0),
+            seed: id.0,
+            removed: recycled.as_deref().and_then(|inode| match &inode.body {
+                Body::File(content) => Some(content),
+                Body::Directory(_) => None,
+            }),
+        };
+        let crash = self.crashes;
+        let mut lapses = self.lapses;
+        let Ok(content) = self.content_mut(id) else {
+            return;
+        };
+        // Only where a seed decides does it matter which of the open sectors one is.
+        let open = match tape.is_seeded() {
+            true => content.open_sectors(boot),
+            false => (0, 0),
+        };
+        content.settle(range, boot, &medium, &mut |index, possible| {
+            let whole = possible.iter().filter(|p| p.origin == Origin::Whole);
+            let part = Part::Sector {
+                index,
+                open,
+                versions: whole.count() as u32,
+            };
+            let about = Survivor {
+                crash,
+                inode: id,
+                part,
+            };
+            let chosen = tape.choose_survival(about, possible.len() as u32);
+            lapses.count(possible[chosen as usize].origin);
+            chosen
+        });
+        self.lapses = lapses;
+    }
+
+    /// Says what a decision is about.
+    pub(super) fn survivor(&self, inode: InodeId, part: Part) -> Survivor {
+        Survivor {
+            crash: self.crashes,
+            inode,
+            part,
         }
     }
 }

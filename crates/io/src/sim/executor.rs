@@ -2,6 +2,8 @@
 //!
 //! Invariants:
 //! - Time moves only when nothing can run, and then straight to the next timer.
+//! - A task that is held back runs after a bounded time and a bounded number of steps of others, and is
+//!   not held back again before it has.
 //! - No lock is held while a task runs, is dropped or is woken.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,13 +17,16 @@ use std::time::Duration;
 
 use async_task::{Builder, Runnable, Task};
 
-use super::fault::Operation;
+use super::operation::Operation;
+
+/// After so many steps of others a task is held back no longer.
+const PATIENCE: u32 = 100;
 
 /// Which task, in the order of spawning. 0 is the future that the simulation was given to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TaskId(pub(super) u64);
 
-const MAIN: TaskId = TaskId(0);
+pub(super) const MAIN: TaskId = TaskId(0);
 
 #[derive(Default)]
 pub(super) struct Executor {
@@ -30,15 +35,18 @@ pub(super) struct Executor {
 
 #[derive(Default)]
 struct Inner {
-    ready: VecDeque<Ready>,
+    /// In the order of waking.
+    ready: VecDeque<Woken>,
     main_is_ready: bool,
     tasks: BTreeMap<TaskId, Spawned>,
     spawned: u64,
-    current: Option<TaskId>,
-    main_operation: Option<Operation>,
     now: Duration,
     timers: BTreeMap<TimerKey, Waker>,
     timers_made: u64,
+    /// Who was woken and is not to run before this moment.
+    held: BTreeMap<TimerKey, Woken>,
+    /// Steps of others since one of them was held back.
+    steps_of_others: u32,
     closed: bool,
     /// Whether `close` is still dropping what it found, and what that wakes.
     draining: bool,
@@ -50,11 +58,19 @@ pub(super) enum Ready {
     Task(Runnable<TaskId>),
 }
 
+/// Somebody who was woken.
+pub(super) struct Woken {
+    pub(super) ready: Ready,
+    /// It has been held back since it was woken.
+    pub(super) was_held: bool,
+}
+
 struct Spawned {
     /// Dropping it drops the future.
     task: Task<(), TaskId>,
+    /// Wakes it though nobody else does.
+    waker: Waker,
     spawned_at: &'static Location<'static>,
-    last_operation: Option<Operation>,
 }
 
 /// Timers of the same instant fire in the order in which they were set.
@@ -72,8 +88,8 @@ impl Executor {
         };
         let spawned = Spawned {
             task,
+            waker: runnable.waker(),
             spawned_at,
-            last_operation: None,
         };
         self.lock().tasks.insert(id, spawned);
         runnable.schedule();
@@ -129,37 +145,77 @@ impl Executor {
 
     /// The waker of the future that the simulation was given to run, which is ready at once.
     pub(super) fn main_waker(self: &Arc<Self>) -> Waker {
-        let waker = Arc::new(MainWaker {
-            executor: Arc::clone(self),
-        });
-        waker.wake_by_ref();
-        waker.into()
+        self.wake_main();
+        Waker::from(Arc::clone(self))
     }
 
-    /// How many can run now.
-    pub(super) fn ready(&self) -> usize {
-        self.lock().ready.len()
-    }
-
-    /// Takes the one at `index`, counted in the order of waking.
-    pub(super) fn take(&self, index: usize) -> Option<(TaskId, Ready)> {
+    fn wake_main(&self) {
         let mut inner = self.lock();
-        let ready = inner.ready.remove(index)?;
-        let id = match &ready {
-            Ready::Main => MAIN,
-            Ready::Task(runnable) => *runnable.metadata(),
-        };
-        if id == MAIN {
+        if !inner.main_is_ready && !inner.closed {
+            inner.main_is_ready = true;
+            inner.ready.push_back(Woken::now(Ready::Main));
+        }
+    }
+
+    /// Takes one of those that can run, as `choose` says: it is told how many there are, in the order of
+    /// waking. `None` when nobody can.
+    pub(super) fn take(&self, choose: impl FnOnce(usize) -> usize) -> Option<Woken> {
+        let mut inner = self.lock();
+        if inner.ready.is_empty() {
+            return None;
+        }
+        let index = choose(inner.ready.len());
+        let woken = inner.ready.remove(index)?;
+        if !inner.held.is_empty() {
+            inner.steps_of_others += 1;
+            if inner.steps_of_others == PATIENCE {
+                let held = std::mem::take(&mut inner.held);
+                inner.ready.extend(held.into_values());
+            }
+        }
+        if let Ready::Main = woken.ready {
             inner.main_is_ready = false;
         }
-        inner.current = Some(id);
-        Some((id, ready))
+        Some(woken)
     }
 
-    /// Notes that the task has run a step, and forgets it if that was its last.
+    /// Does not let somebody run who was taken, for a while.
+    pub(super) fn hold_back(&self, mut woken: Woken, delay: Duration) {
+        let mut inner = self.lock();
+        if let Ready::Main = woken.ready {
+            inner.main_is_ready = true;
+        }
+        woken.was_held = true;
+        let deadline = inner.now.saturating_add(delay);
+        let key = inner.timer_key(deadline);
+        inner.held.insert(key, woken);
+        inner.steps_of_others = 0;
+    }
+
+    /// Wakes the task at `index`, counted in the order of spawning with the future that the simulation was
+    /// given as the first. `false` if it could run anyway.
+    pub(super) fn wake(self: &Arc<Self>, index: usize) -> bool {
+        let ready = |executor: &Executor| executor.lock().ready.len();
+        let before = ready(self);
+        match index.checked_sub(1) {
+            None => self.wake_main(),
+            Some(index) => {
+                let nth = |inner: &Inner| inner.tasks.values().nth(index).map(|s| s.waker.clone());
+                let waker = nth(&self.lock());
+                waker.iter().for_each(Waker::wake_by_ref);
+            }
+        }
+        ready(self) > before
+    }
+
+    /// How many could be woken.
+    pub(super) fn tasks(&self) -> usize {
+        self.lock().tasks.len() + 1
+    }
+
+    /// Forgets the task if the step that it has run was its last.
     pub(super) fn has_run(&self, id: TaskId) {
         let mut inner = self.lock();
-        inner.current = None;
         let is_finished = |spawned: &Spawned| spawned.task.is_finished();
         let finished = match inner.tasks.get(&id).is_some_and(is_finished) {
             true => inner.tasks.remove(&id),
@@ -169,30 +225,22 @@ impl Executor {
         drop(finished);
     }
 
-    /// Notes what the running task does, for the report of what waits.
-    pub(super) fn note(&self, operation: Operation) {
-        let mut inner = self.lock();
-        match inner.current {
-            Some(MAIN) => inner.main_operation = Some(operation),
-            Some(id) => {
-                if let Some(spawned) = inner.tasks.get_mut(&id) {
-                    spawned.last_operation = Some(operation);
-                }
-            }
-            None => {}
-        }
-    }
-
     /// Moves time to the next timer and wakes whoever waits for that instant. `false` if there is
     /// none.
     pub(super) fn skip_to_next_timer(&self) -> bool {
         let mut inner = self.lock();
-        let Some((&(deadline, _), _)) = inner.timers.first_key_value() else {
+        let first = |key: Option<&TimerKey>| key.map(|(deadline, _)| *deadline);
+        let timer = first(inner.timers.keys().next());
+        let held = first(inner.held.keys().next());
+        let Some(deadline) = timer.into_iter().chain(held).min() else {
             return false;
         };
         inner.now = deadline;
-        let later = inner.timers.split_off(&(deadline, u64::MAX));
-        let due = std::mem::replace(&mut inner.timers, later);
+        let due = take_due(&mut inner.timers, deadline);
+        if !inner.held.is_empty() {
+            let released = take_due(&mut inner.held, deadline);
+            inner.ready.extend(released.into_values());
+        }
         drop(inner);
         for waker in due.into_values() {
             waker.wake();
@@ -200,16 +248,16 @@ impl Executor {
         true
     }
 
-    /// Says what has not finished, and what each did last.
-    pub(super) fn waiting(&self) -> Vec<String> {
+    /// Says what has not finished. `last` knows what each did last.
+    pub(super) fn waiting(&self, last: impl Fn(TaskId) -> Option<Operation>) -> Vec<String> {
         let inner = self.lock();
-        let last = |operation: Option<Operation>| match operation {
+        let last = |id| match last(id) {
             Some(operation) => format!(", after {operation}"),
             None => String::new(),
         };
-        let main = format!("the main future{}", last(inner.main_operation));
+        let main = format!("the main future{}", last(MAIN));
         let tasks = inner.tasks.iter().map(|(id, spawned)| {
-            let operation = last(spawned.last_operation);
+            let operation = last(*id);
             format!("task {} spawned at {}{operation}", id.0, spawned.spawned_at)
         });
         std::iter::once(main).chain(tasks).collect()
@@ -220,7 +268,7 @@ impl Executor {
     /// A task that is dropped may wake another one while it holds a lock that the other's drop wants,
     /// so what is woken meanwhile waits for its turn instead of being dropped on the spot.
     pub(super) fn close(&self) {
-        let (tasks, mut ready, timers) = {
+        let (tasks, mut ready, timers, held) = {
             let mut inner = self.lock();
             inner.closed = true;
             inner.draining = true;
@@ -228,10 +276,12 @@ impl Executor {
                 std::mem::take(&mut inner.tasks),
                 std::mem::take(&mut inner.ready),
                 std::mem::take(&mut inner.timers),
+                std::mem::take(&mut inner.held),
             )
         };
         drop(tasks);
         drop(timers);
+        drop(held);
         // A task that waits is only dropped once it is run, so dropping the tasks has filled this again.
         loop {
             drop(std::mem::take(&mut ready));
@@ -250,7 +300,7 @@ impl Executor {
             drop(ready);
             return;
         }
-        inner.ready.push_back(ready);
+        inner.ready.push_back(Woken::now(ready));
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -258,30 +308,52 @@ impl Executor {
     }
 }
 
+impl Inner {
+    fn timer_key(&mut self, deadline: Duration) -> TimerKey {
+        self.timers_made += 1;
+        (deadline, self.timers_made)
+    }
+}
+
+impl Woken {
+    fn now(ready: Ready) -> Woken {
+        Woken {
+            ready,
+            was_held: false,
+        }
+    }
+
+    pub(super) fn id(&self) -> TaskId {
+        match &self.ready {
+            Ready::Main => MAIN,
+            Ready::Task(runnable) => *runnable.metadata(),
+        }
+    }
+}
+
+/// Takes out what is due at `deadline`.
+fn take_due<T>(timers: &mut BTreeMap<TimerKey, T>, deadline: Duration) -> BTreeMap<TimerKey, T> {
+    let later = timers.split_off(&(deadline, u64::MAX));
+    std::mem::replace(timers, later)
+}
+
 impl fmt::Debug for Executor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Executor")
             .field("now", &self.now())
-            .field("waiting", &self.waiting())
+            .field("waiting", &self.waiting(|_| None))
             .finish()
     }
 }
 
-struct MainWaker {
-    executor: Arc<Executor>,
-}
-
-impl Wake for MainWaker {
+/// The waker of the future that the simulation was given to run.
+impl Wake for Executor {
     fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
+        self.wake_main();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let mut inner = self.executor.lock();
-        if !inner.main_is_ready && !inner.closed {
-            inner.main_is_ready = true;
-            inner.ready.push_back(Ready::Main);
-        }
+        self.wake_main();
     }
 }
 
@@ -326,10 +398,11 @@ impl Future for Sleep {
         if inner.now >= sleep.deadline {
             return Poll::Ready(());
         }
-        let key = *sleep.key.get_or_insert_with(|| {
-            inner.timers_made += 1;
-            (sleep.deadline, inner.timers_made)
-        });
+        let key = match sleep.key {
+            Some(key) => key,
+            None => inner.timer_key(sleep.deadline),
+        };
+        sleep.key = Some(key);
         let replaced = inner.timers.insert(key, context.waker().clone());
         drop(inner);
         drop(replaced);

@@ -1,245 +1,274 @@
-//! Faults while the program runs: planned ones, random ones, and how often each has struck.
+//! The kinds of faults: their names, which contract each falls under, and who causes it.
 
-use std::collections::BTreeMap;
-use std::io;
+use std::fmt;
 
-use super::choice::{Purpose, Tape};
-use super::disk::Forget;
+use super::operation::Operation;
 
-/// A method of `Io` or `File`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, derive_more::Display)]
-#[non_exhaustive]
-#[expect(missing_docs, reason = "each is the method of its name")]
-#[display("{}", self.name())]
-pub enum Operation {
-    Open,
-    CreateDirAll,
-    ReadDir,
-    Rename,
-    RemoveFile,
-    HardLink,
-    SyncDir,
-    Lock,
-    AvailableSpace,
-    ReadAt,
-    WriteAt,
-    SyncData,
-    SyncAll,
-    Size,
-    SetLen,
-    Allocate,
-}
-
-impl Operation {
-    /// The method's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Operation::Open => "open",
-            Operation::CreateDirAll => "create_dir_all",
-            Operation::ReadDir => "read_dir",
-            Operation::Rename => "rename",
-            Operation::RemoveFile => "remove_file",
-            Operation::HardLink => "hard_link",
-            Operation::SyncDir => "sync_dir",
-            Operation::Lock => "lock",
-            Operation::AvailableSpace => "available_space",
-            Operation::ReadAt => "read_at",
-            Operation::WriteAt => "write_at",
-            Operation::SyncData => "sync_data",
-            Operation::SyncAll => "sync_all",
-            Operation::Size => "size",
-            Operation::SetLen => "set_len",
-            Operation::Allocate => "allocate",
-        }
-    }
-
-    /// Whether it makes something durable.
-    pub fn is_sync(self) -> bool {
-        matches!(
-            self,
-            Operation::SyncDir | Operation::SyncData | Operation::SyncAll
-        )
-    }
-}
-
-/// How a sync fails. By default its caller gets the error and nothing else happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FailedSync {
-    /// Whether the caller gets the error. If not, somebody else has, and this sync says `Ok`.
-    pub told: bool,
-    /// Which of the dirty sectors now count as clean without being on the disk, so that the next
-    /// sync says `Ok` and does not save them. A later write to the same page makes it dirty again.
-    pub forget: Forget,
-    /// Whether reads show at once what is on the disk. If not, they show the forgotten data.
-    pub evict: bool,
-}
-
-impl Default for FailedSync {
-    fn default() -> FailedSync {
-        FailedSync {
-            told: true,
-            forget: Forget::Nothing,
-            evict: false,
-        }
-    }
-}
-
-/// Chances of random faults, each in 10,000 operations of its kind. By default all are 0.
+/// The kinds of faults, as they are drawn and counted.
 ///
-/// The draws come from the tape, so a run on a tape of zeros has no random fault.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FaultRates {
-    /// A sync fails, in any of the ways of [`FailedSync`].
-    pub sync: u32,
-    /// A write, an allocation or a change of length fails with an I/O error.
-    pub write: u32,
-    /// A read fails with an I/O error, this time.
-    pub read: u32,
-    /// A write, an allocation, a creation or a rename finds the disk full, this time.
-    pub full: u32,
-}
-
-const RATE_BASE: u32 = 10_000;
-
-/// The kinds of faults, as they are counted.
+/// Most can be asked for, by a rate or as the n-th opportunity; some are what others lead to, or what
+/// the program does to itself, and are only counted (see [`Fault::is_drawn`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Fault {
-    /// An operation failed that would have succeeded.
+    /// An operation failed, without effect, that would have succeeded.
     Error(Operation),
+    /// An operation found no file descriptor left.
+    TooManyFiles,
+    /// The disk was full for a number of operations.
+    FullDisk,
+    /// This operation found no room. Writes, allocations and creations do on a full disk; a rename,
+    /// a link and a sync (of what was allocated late) may.
+    StorageFull(Operation),
+    /// There was room again.
+    RoomAgain,
+    /// A write ran out of room after a part of it.
+    PartialWrite,
     /// A sync failed and its caller was told.
     FailedSync,
     /// A sync failed and its caller was not told.
     SilentlyFailedSync,
-    /// A failed sync forgot dirty sectors.
+    /// A sync that failed, told or not, was that of a directory: counted beside the two above.
+    FailedDirectorySync,
+    /// A failed sync forgot dirty sectors, all of them.
     ForgottenSectors,
-    /// A failed sync evicted what it forgot.
+    /// A failed sync forgot some of the dirty sectors, each by a choice of its own.
+    PartlyForgottenSectors,
+    /// A failed sync evicted what it forgot: reads show what is on the disk.
     EvictedSectors,
+    /// Reads went on showing what a failed sync forgot.
+    ShownSectors,
+    /// A write made forgotten or lost sectors dirty again, so that the next sync saves them.
+    RedirtiedSectors,
     /// A sync lied: it said `Ok` and did nothing.
     LyingSync,
-    /// The disk was full.
-    StorageFull,
-    /// A sector could not be read.
+    /// A sector could not be read, until it was written.
     UnreadableSector,
+    /// A read gave a wrong byte, this time.
+    FlippedRead,
+    /// A read gave the bytes of another sector, this time.
+    MisdirectedRead,
+    /// A bit of a file turned over, for good.
+    Rot,
+    /// A write said `Ok` and never reached the disk.
+    LostWrite,
+    /// A write said `Ok` and landed on other sectors of the file.
+    MisdirectedWrite,
+    /// A sector that nobody had written held what was there before, or noise.
+    StaleBlock,
+    /// A sector was a part of one version and a part of another after a crash.
+    TornSector,
+    /// A sector had lost in a crash what was durable, because it was being written again.
+    DestroyedSector,
     /// A future was dropped before its operation was complete.
     DroppedOperation,
     /// A listing came in another order.
     ShuffledListing,
+    /// A file that nobody knows appeared in a directory before it was listed.
+    StrayFile,
+    /// The same, a directory.
+    StrayDirectory,
+    /// An operation took very long.
+    Stall,
+    /// An operation completed before one that was submitted earlier.
+    OutOfOrder,
+    /// A task was polled though nobody had woken it.
+    SpuriousWake,
+    /// A task that could run was held back for a while.
+    DelayedWake,
+    /// The calendar's time jumped, forward or back.
+    ClockJump,
 }
 
-/// What is planned to go wrong, and what has.
-#[derive(Debug, Default)]
-pub(super) struct Faults {
-    errors: Vec<PlannedError>,
-    syncs: Vec<PlannedSync>,
-    pub(super) rates: FaultRates,
-    pub(super) lying_sync: bool,
-    fired: BTreeMap<Fault, u64>,
+/// Which contract a program has to keep under a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FaultClass {
+    /// Legal on hardware that works: nothing acknowledged is lost, and nothing torn is visible.
+    Crash,
+    /// Broken hardware, or a file system that breaks its promises: never a wrong answer, and never a
+    /// loss in silence that a checksum or a count could reveal.
+    Device,
 }
 
-#[derive(Debug)]
-struct PlannedError {
-    operation: Operation,
-    left: u64,
-    kind: io::ErrorKind,
-}
+impl Fault {
+    /// All kinds.
+    pub const ALL: &[Fault] = &[
+        Fault::Error(Operation::Open),
+        Fault::Error(Operation::CreateDirAll),
+        Fault::Error(Operation::ReadDir),
+        Fault::Error(Operation::Rename),
+        Fault::Error(Operation::RemoveFile),
+        Fault::Error(Operation::HardLink),
+        Fault::Error(Operation::SyncDir),
+        Fault::Error(Operation::Lock),
+        Fault::Error(Operation::AvailableSpace),
+        Fault::Error(Operation::ReadAt),
+        Fault::Error(Operation::WriteAt),
+        Fault::Error(Operation::SyncData),
+        Fault::Error(Operation::SyncAll),
+        Fault::Error(Operation::Size),
+        Fault::Error(Operation::SetLen),
+        Fault::Error(Operation::Allocate),
+        Fault::TooManyFiles,
+        Fault::FullDisk,
+        Fault::StorageFull(Operation::Open),
+        Fault::StorageFull(Operation::CreateDirAll),
+        Fault::StorageFull(Operation::Rename),
+        Fault::StorageFull(Operation::HardLink),
+        Fault::StorageFull(Operation::SyncDir),
+        Fault::StorageFull(Operation::Lock),
+        Fault::StorageFull(Operation::WriteAt),
+        Fault::StorageFull(Operation::SyncData),
+        Fault::StorageFull(Operation::SyncAll),
+        Fault::StorageFull(Operation::Allocate),
+        Fault::RoomAgain,
+        Fault::PartialWrite,
+        Fault::FailedSync,
+        Fault::SilentlyFailedSync,
+        Fault::FailedDirectorySync,
+        Fault::ForgottenSectors,
+        Fault::PartlyForgottenSectors,
+        Fault::EvictedSectors,
+        Fault::ShownSectors,
+        Fault::RedirtiedSectors,
+        Fault::LyingSync,
+        Fault::UnreadableSector,
+        Fault::FlippedRead,
+        Fault::MisdirectedRead,
+        Fault::Rot,
+        Fault::LostWrite,
+        Fault::MisdirectedWrite,
+        Fault::StaleBlock,
+        Fault::TornSector,
+        Fault::DestroyedSector,
+        Fault::DroppedOperation,
+        Fault::ShuffledListing,
+        Fault::StrayFile,
+        Fault::StrayDirectory,
+        Fault::Stall,
+        Fault::OutOfOrder,
+        Fault::SpuriousWake,
+        Fault::DelayedWake,
+        Fault::ClockJump,
+    ];
 
-#[derive(Debug)]
-struct PlannedSync {
-    left: u64,
-    how: FailedSync,
-}
-
-impl Faults {
-    pub(super) fn plan_error(&mut self, operation: Operation, nth: u64, kind: io::ErrorKind) {
-        self.errors.push(PlannedError {
-            operation,
-            left: nth,
-            kind,
-        });
+    /// The contract that it falls under.
+    pub fn class(self) -> FaultClass {
+        match self {
+            Fault::TooManyFiles
+            | Fault::FullDisk
+            | Fault::StorageFull(_)
+            | Fault::RoomAgain
+            | Fault::PartialWrite
+            | Fault::StaleBlock
+            | Fault::DroppedOperation
+            | Fault::ShuffledListing
+            | Fault::StrayFile
+            | Fault::StrayDirectory
+            | Fault::Stall
+            | Fault::OutOfOrder
+            | Fault::SpuriousWake
+            | Fault::DelayedWake
+            | Fault::ClockJump => FaultClass::Crash,
+            Fault::Error(_)
+            | Fault::FailedSync
+            | Fault::SilentlyFailedSync
+            | Fault::FailedDirectorySync
+            | Fault::ForgottenSectors
+            | Fault::PartlyForgottenSectors
+            | Fault::EvictedSectors
+            | Fault::ShownSectors
+            | Fault::RedirtiedSectors
+            | Fault::LyingSync
+            | Fault::UnreadableSector
+            | Fault::FlippedRead
+            | Fault::MisdirectedRead
+            | Fault::Rot
+            | Fault::LostWrite
+            | Fault::MisdirectedWrite
+            | Fault::TornSector
+            | Fault::DestroyedSector => FaultClass::Device,
+        }
     }
 
-    pub(super) fn plan_sync(&mut self, nth: u64, how: FailedSync) {
-        self.syncs.push(PlannedSync { left: nth, how });
-    }
-
-    pub(super) fn count(&mut self, fault: Fault) {
-        *self.fired.entry(fault).or_insert(0) += 1;
-    }
-
-    pub(super) fn fired(&self) -> &BTreeMap<Fault, u64> {
-        &self.fired
-    }
-
-    /// The error with which this operation fails, if it does.
-    pub(super) fn strike(&mut self, operation: Operation, tape: &mut Tape) -> io::Result<()> {
-        let mut kind = None;
-        self.errors.retain_mut(|planned| {
-            if planned.operation == operation {
-                planned.left = planned.left.saturating_sub(1);
-                if planned.left == 0 {
-                    kind = Some(planned.kind);
-                }
+    /// Whether it strikes when asked to. The others follow from these (a full disk refuses writes, a
+    /// failing sync forgets sectors), from the [`DiskModel`](super::DiskModel), or from what the program
+    /// does: it drops futures.
+    pub fn is_drawn(self) -> bool {
+        match self {
+            Fault::StorageFull(operation) => {
+                operation.is_sync() || matches!(operation, Operation::Rename | Operation::HardLink)
             }
-            planned.left > 0
-        });
-        match kind.or_else(|| self.random_error(operation, tape)) {
-            None => Ok(()),
-            Some(kind) => {
-                self.count(Fault::Error(operation));
-                Err(io::Error::new(kind, "injected fault"))
-            }
+            Fault::RoomAgain
+            | Fault::FailedDirectorySync
+            | Fault::ForgottenSectors
+            | Fault::PartlyForgottenSectors
+            | Fault::EvictedSectors
+            | Fault::ShownSectors
+            | Fault::RedirtiedSectors
+            | Fault::StaleBlock
+            | Fault::TornSector
+            | Fault::DestroyedSector
+            | Fault::DroppedOperation
+            | Fault::OutOfOrder => false,
+            _ => true,
         }
     }
+}
 
-    fn random_error(&self, operation: Operation, tape: &mut Tape) -> Option<io::ErrorKind> {
-        use Operation::{Allocate, Open, ReadAt, Rename, SetLen, WriteAt};
-        let (error, full) = match operation {
-            WriteAt | Allocate => (self.rates.write, self.rates.full),
-            SetLen => (self.rates.write, 0),
-            Open | Rename => (0, self.rates.full),
-            ReadAt => (self.rates.read, 0),
-            _ => (0, 0),
-        };
-        if tape.strikes(Purpose::Fault, error, RATE_BASE) {
-            Some(io::ErrorKind::Other)
-        } else if tape.strikes(Purpose::Fault, full, RATE_BASE) {
-            Some(io::ErrorKind::StorageFull)
-        } else {
-            None
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Error(operation) => write!(f, "error in {operation}"),
+            Fault::StorageFull(operation) => write!(f, "no room in {operation}"),
+            Fault::TooManyFiles => f.write_str("too many open files"),
+            Fault::FullDisk => f.write_str("full disk"),
+            Fault::RoomAgain => f.write_str("room again"),
+            Fault::PartialWrite => f.write_str("partial write"),
+            Fault::FailedSync => f.write_str("failed sync"),
+            Fault::SilentlyFailedSync => f.write_str("silently failed sync"),
+            Fault::FailedDirectorySync => f.write_str("failed sync of a directory"),
+            Fault::ForgottenSectors => f.write_str("forgotten sectors"),
+            Fault::PartlyForgottenSectors => f.write_str("partly forgotten sectors"),
+            Fault::EvictedSectors => f.write_str("evicted sectors"),
+            Fault::ShownSectors => f.write_str("forgotten sectors still shown"),
+            Fault::RedirtiedSectors => f.write_str("forgotten sectors dirty again"),
+            Fault::LyingSync => f.write_str("lying sync"),
+            Fault::UnreadableSector => f.write_str("unreadable sector"),
+            Fault::FlippedRead => f.write_str("flipped read"),
+            Fault::MisdirectedRead => f.write_str("misdirected read"),
+            Fault::Rot => f.write_str("rot"),
+            Fault::LostWrite => f.write_str("lost write"),
+            Fault::MisdirectedWrite => f.write_str("misdirected write"),
+            Fault::StaleBlock => f.write_str("stale block"),
+            Fault::TornSector => f.write_str("torn sector"),
+            Fault::DestroyedSector => f.write_str("destroyed sector"),
+            Fault::DroppedOperation => f.write_str("dropped operation"),
+            Fault::ShuffledListing => f.write_str("shuffled listing"),
+            Fault::StrayFile => f.write_str("stray file"),
+            Fault::StrayDirectory => f.write_str("stray directory"),
+            Fault::Stall => f.write_str("stall"),
+            Fault::OutOfOrder => f.write_str("completion out of order"),
+            Fault::SpuriousWake => f.write_str("spurious wake"),
+            Fault::DelayedWake => f.write_str("delayed wake"),
+            Fault::ClockJump => f.write_str("clock jump"),
         }
     }
+}
 
-    /// How this sync fails, if it does.
-    pub(super) fn strike_sync(&mut self, tape: &mut Tape) -> Option<FailedSync> {
-        let mut how = None;
-        self.syncs.retain_mut(|planned| {
-            planned.left = planned.left.saturating_sub(1);
-            if planned.left == 0 {
-                how = Some(planned.how);
-            }
-            planned.left > 0
-        });
-        let random = how.is_none() && tape.strikes(Purpose::Fault, self.rates.sync, RATE_BASE);
-        if random {
-            let forget = [Forget::Nothing, Forget::Everything, Forget::Some];
-            how = Some(FailedSync {
-                told: true,
-                forget: forget[tape.choose(Purpose::Fault, 3) as usize],
-                evict: tape.choose(Purpose::Fault, 2) == 1,
-            });
-        }
-        let how = how?;
-        self.count(match how.told {
-            true => Fault::FailedSync,
-            false => Fault::SilentlyFailedSync,
-        });
-        if how.forget != Forget::Nothing {
-            self.count(Fault::ForgottenSectors);
-        }
-        if how.evict {
-            self.count(Fault::EvictedSectors);
-        }
-        Some(how)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_names_every_kind_once() {
+        let mut sorted = Fault::ALL.to_vec();
+        sorted.sort();
+        sorted.dedup();
+        assert_eq!(sorted.len(), Fault::ALL.len());
+        assert!(Fault::ALL.len() >= 30);
+        let names: std::collections::BTreeSet<String> =
+            Fault::ALL.iter().map(Fault::to_string).collect();
+        assert_eq!(names.len(), Fault::ALL.len());
     }
 }

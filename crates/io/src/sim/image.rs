@@ -43,7 +43,8 @@ impl DiskImage {
 
     /// The disk after a crash, for looking at it directly: `tape` decides what has survived.
     ///
-    /// [`Sim::boot`](super::Sim::boot) does this by itself.
+    /// [`Sim::boot`](super::Sim::boot) does this by itself. The [`DiskModel`](super::DiskModel) is
+    /// that of the machine that the image comes from.
     #[must_use]
     pub fn crashed(mut self, profile: Profile, tape: Tape) -> DiskImage {
         self.disk.crash(profile);
@@ -145,6 +146,7 @@ impl DiskImage {
         let stamp = self.disk.stamp();
         let size = content.len() as u64;
         self.disk.content_mut(id)?.replace(stamp, content);
+        self.disk.hold(id, size);
         self.disk.inode_mut(id).size = Chain::settled(stamp, Some(size));
         Ok(())
     }

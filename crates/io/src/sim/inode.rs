@@ -55,6 +55,17 @@ impl Inode {
         }
     }
 
+    /// The stamps around its creation, if that is of an earlier lifetime and nobody knows whether
+    /// it survived.
+    pub(super) fn open_birth(&self, boot: Stamp) -> Option<(Stamp, Stamp)> {
+        match self.size.versions() {
+            [before, birth, ..] if before.value.is_none() && !self.size.is_settled(boot) => {
+                Some((before.stamp, birth.stamp))
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn is_directory(&self) -> bool {
         matches!(self.body, Body::Directory(_))
     }

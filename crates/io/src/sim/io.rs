@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 
 use super::choice::Purpose;
-use super::fault::Operation;
 use super::inode::InodeId;
+use super::operation::Operation;
 use super::world::{CrashKind, State, World};
 use crate::{DirEntry, File, Io, OpenOptions, Runtime};
 
@@ -46,7 +46,7 @@ impl SimIo {
     /// Says that the program has just promised something: an acknowledgement, or its end. A crash
     /// may come here.
     pub fn mark(&self, promise: impl Into<String>) {
-        self.world.crash_point(CrashKind::Mark(promise.into()));
+        self.world.crash_point(|| CrashKind::Mark(promise.into()));
     }
 
     /// A number below `radix` that the tape decides, for a program that lets its run depend on it.
@@ -95,6 +95,7 @@ impl Io for SimIo {
 
     async fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
         self.operate(Operation::ReadDir, path, |state| {
+            state.stray(path);
             let found = state.disk.read_dir(path, &mut state.tape)?;
             Ok(state.listing(found))
         })
@@ -165,7 +166,8 @@ impl Io for SimIo {
 impl File for SimFile {
     async fn read_at(&self, offset: u64, len: usize) -> io::Result<Bytes> {
         self.operate(Operation::ReadAt, |state| {
-            let read = state.disk.read(self.inode, offset, len, &mut state.tape)?;
+            let read = state.read(self.inode, offset, len)?;
+            state.counts.read(len, read.len());
             // What it read follows from what was written and what was chosen.
             state.trace.add(offset);
             state.trace.add(read.len() as u64);
@@ -178,7 +180,8 @@ impl File for SimFile {
         self.change(Operation::WriteAt, |state| {
             state.trace.add(offset);
             state.trace.add_bytes(&data);
-            state.disk.write(self.inode, offset, data, &mut state.tape)
+            state.counts.write(data.len());
+            state.write(self.inode, offset, data)
         })
         .await
     }
@@ -276,6 +279,12 @@ impl Runtime for SimIo {
     }
 
     fn wall_clock(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + EPOCH + self.now()
+        let error = self.world.state().clock_error();
+        let right = SystemTime::UNIX_EPOCH + EPOCH + self.now();
+        let by = Duration::from_secs(error.unsigned_abs());
+        match error < 0 {
+            true => right - by,
+            false => right + by,
+        }
     }
 }

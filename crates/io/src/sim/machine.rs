@@ -7,12 +7,17 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use async_task::Runnable;
+
 use super::choice::{Purpose, Tape, Trace};
-use super::executor::{Executor, Ready};
-use super::fault::Faults;
+use super::counts::IoCounts;
+use super::executor::{Executor, MAIN, Ready, TaskId};
+use super::fault::Fault;
 use super::image::DiskImage;
 use super::injection::SimFaults;
 use super::io::SimIo;
+use super::medium::DiskModel;
+use super::plan::Faults;
 use super::profile::Profile;
 use super::random::{Random, mix};
 use super::world::{CrashKind, CrashPlan, CrashPoint, Latency, State, World};
@@ -31,6 +36,8 @@ pub struct SimOptions {
     pub profile: Profile,
     /// Bytes in a sector of a new disk: a power of two.
     pub sector_size: u32,
+    /// What a power loss may do to a sector.
+    pub model: DiskModel,
     /// Which task runs next.
     pub schedule: Schedule,
     /// How long operations take.
@@ -51,6 +58,7 @@ impl Default for SimOptions {
             tape: Tape::zeros(),
             profile: Profile::Posix,
             sector_size: 512,
+            model: DiskModel::default(),
             schedule: Schedule::Fifo,
             latency: Latency::Fixed,
             shuffle_listings: false,
@@ -133,12 +141,14 @@ impl Sim {
     pub fn boot(image: DiskImage, options: SimOptions) -> Sim {
         let mut disk = image.disk;
         disk.crash(options.profile);
+        disk.model = options.model;
         // Generations must not repeat from one lifetime to the next.
         let random = Random::new(options.seed, RANDOM_LABEL + disk.crashes);
         let state = State {
             disk,
             tape: options.tape,
             faults: Faults::default(),
+            counts: IoCounts::default(),
             trace: Trace::default(),
             random,
             locks: BTreeSet::new(),
@@ -149,6 +159,11 @@ impl Sim {
             crashed: None,
             points: 0,
             stopped: false,
+            clock_error: 0,
+            running: MAIN,
+            last_operations: Vec::new(),
+            submitted: 0,
+            completed: 0,
         };
         Sim {
             world: Arc::new(World::new(state)),
@@ -173,7 +188,7 @@ impl Sim {
         loop {
             match self.step(&mut steps)? {
                 None => {
-                    let waiting = self.executor().waiting();
+                    let waiting = self.waiting();
                     return Err(Stopped::Deadlock { waiting });
                 }
                 Some(Ready::Main) => {
@@ -181,11 +196,7 @@ impl Sim {
                         return Ok(output);
                     }
                 }
-                Some(Ready::Task(runnable)) => {
-                    let id = *runnable.metadata();
-                    runnable.run();
-                    self.executor().has_run(id);
-                }
+                Some(Ready::Task(runnable)) => self.run_task(runnable),
             }
         }
     }
@@ -203,9 +214,7 @@ impl Sim {
         let mut steps = 0;
         while let Some(ready) = self.step(&mut steps)? {
             if let Ready::Task(runnable) = ready {
-                let id = *runnable.metadata();
-                runnable.run();
-                self.executor().has_run(id);
+                self.run_task(runnable);
             }
         }
         Ok(())
@@ -247,6 +256,15 @@ impl Sim {
         SimFaults::of(&self.world)
     }
 
+    /// What the program has asked of the disk since the machine started.
+    pub fn io_counts(&self) -> IoCounts {
+        let state = self.world.state();
+        IoCounts {
+            open_handles: state.disk.open_handles(),
+            ..state.counts
+        }
+    }
+
     /// The choices made so far.
     pub fn tape(&self) -> Tape {
         self.world.state().tape.clone()
@@ -268,49 +286,61 @@ impl Sim {
         if *steps == self.step_limit {
             return Err(Stopped::StepLimit {
                 steps: *steps,
-                waiting: self.executor().waiting(),
+                waiting: self.waiting(),
             });
         }
         *steps += 1;
-        while self.executor().ready() == 0 {
-            self.check_crash()?;
-            if !self.executor().skip_to_next_timer() {
-                return Ok(None);
+        loop {
+            let mut state = self.world.state();
+            state.check_crash()?;
+            let choose = |ready| choose_ready(self.schedule, ready, &mut state.tape);
+            let Some(woken) = self.executor().take(choose) else {
+                drop(state);
+                if !self.executor().skip_to_next_timer() {
+                    return Ok(None);
+                }
+                continue;
+            };
+            if !woken.was_held
+                && let Some(delay) = state.delayed_wake()
+            {
+                self.executor().hold_back(woken, delay);
+                continue;
             }
+            state.takes_step(woken.id());
+            let spurious = state.spurious_wake(|| self.executor().tasks());
+            drop(state);
+            if let Some(index) = spurious
+                && self.executor().wake(index)
+            {
+                self.world.state().faults.count(Fault::SpuriousWake);
+            }
+            return Ok(Some(woken.ready));
         }
-        self.check_crash()?;
-        let index = self.choose_ready(self.executor().ready());
-        let Some((id, ready)) = self.executor().take(index) else {
-            return Ok(None);
-        };
-        self.world.state().trace.add(id.0);
-        Ok(Some(ready))
     }
 
-    fn choose_ready(&self, ready: usize) -> usize {
-        match self.schedule {
-            Schedule::Fifo => 0,
-            Schedule::Lifo => ready - 1,
-            Schedule::Chosen => {
-                let mut state = self.world.state();
-                state.tape.choose(Purpose::Schedule, ready as u32) as usize
-            }
-        }
+    fn run_task(&self, runnable: Runnable<TaskId>) {
+        let id = *runnable.metadata();
+        runnable.run();
+        self.executor().has_run(id);
     }
 
-    fn check_crash(&self) -> Result<(), Stopped> {
+    /// What is not complete, and what each did last.
+    fn waiting(&self) -> Vec<String> {
         let state = self.world.state();
-        match &state.crashed {
-            Some((point, kind)) => Err(Stopped::Crashed {
-                point: *point,
-                kind: kind.clone(),
-            }),
-            None => Ok(()),
-        }
+        self.executor().waiting(|id| state.last_operation(id))
     }
 
     fn executor(&self) -> &Arc<Executor> {
         &self.world.executor
+    }
+}
+
+fn choose_ready(schedule: Schedule, ready: usize, tape: &mut Tape) -> usize {
+    match schedule {
+        Schedule::Fifo => 0,
+        Schedule::Lifo => ready - 1,
+        Schedule::Chosen => tape.choose(Purpose::Schedule, ready as u32) as usize,
     }
 }
 

@@ -56,7 +56,9 @@
 //!
 //! - A chain survives at or past the newest version that a sync covers which returned `Ok`: what
 //!   had been issued when that sync was submitted.
-//! - A sector is exactly one of its versions. What was written and never survived is zeros.
+//! - A sector is exactly one of its versions. What was written and never survived is zeros. A
+//!   [`DiskModel`] that promises less tears sectors, lets a rewrite destroy what was durable, and
+//!   leaves old bytes in space that was never written.
 //! - A name whose inode did not survive is dropped. Only a sync of the file (or, for a directory,
 //!   of the directory itself) makes the inode survive for certain.
 //! - Data beyond the surviving size is gone, and growing again shows zeros.
@@ -68,10 +70,11 @@
 //!
 //! # What it does not model
 //!
-//! Torn sectors; a write that damages its neighbours; old content in newly allocated space; file
-//! attributes; symbolic links; the removal of directories; more than one process. Paths start at
-//! the root, whether they say so or not, and `..` is refused. Short transfers and interrupted calls
-//! are hidden by every backend, so there are none here.
+//! A write that damages sectors which it does not cover; a sector torn in more than two pieces, or
+//! between more versions than two that follow each other; blocks of which two files both think that
+//! they are theirs; file attributes; symbolic links; the removal of directories; more than one
+//! process. Paths start at the root, whether they say so or not, and `..` is refused. Short
+//! transfers and interrupted calls are hidden by every backend, so there are none here.
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -81,8 +84,12 @@
 mod chain;
 mod choice;
 mod content;
+mod counts;
+mod cut;
+mod damage;
 mod directory;
 mod disk;
+mod dropped;
 mod executor;
 mod fault;
 mod image;
@@ -90,19 +97,32 @@ mod injection;
 mod inode;
 mod io;
 mod machine;
+mod medium;
+mod mood;
 mod name;
+mod operation;
+mod plan;
 mod profile;
 mod random;
+mod rate;
 mod run;
+mod strike;
+mod sync;
 mod world;
 
 pub use choice::{Digit, Purpose, Tape};
+pub use counts::IoCounts;
+pub use cut::{DropAfter, drop_after};
 pub use disk::Forget;
-pub use fault::{FailedSync, Fault, FaultRates, Operation};
+pub use fault::{Fault, FaultClass};
 pub use image::DiskImage;
 pub use injection::SimFaults;
 pub use io::{SimFile, SimIo, SimLock};
 pub use machine::{Schedule, Sim, SimOptions, Stopped};
+pub use medium::DiskModel;
+pub use operation::Operation;
+pub use plan::FailedSync;
 pub use profile::Profile;
 pub use random::Random;
+pub use rate::FaultRates;
 pub use world::{CrashKind, CrashPlan, CrashPoint, Latency};

@@ -12,6 +12,8 @@ use super::chain::{Chain, Stamp, Version};
 use super::choice::Tape;
 use super::disk::Disk;
 use super::inode::{Body, Directory, Inode, InodeId, Name};
+use super::mood::Part;
+use super::profile::Profile;
 
 /// One version of a name.
 #[derive(Clone, Debug, Default)]
@@ -50,10 +52,51 @@ impl Disk {
             return;
         };
         let stamps: Vec<Stamp> = chain.versions().iter().map(|v| v.stamp).collect();
-        let chosen = self.order.choose(tape, &stamps);
+        let newest = stamps[stamps.len() - 1];
+        let about = self.survivor(place.directory, Part::Name);
+        let chosen = match self.order.profile(newest) {
+            Profile::Posix => {
+                let possible = self.distinct_entries(chain);
+                possible[tape.choose_survival(about, possible.len() as u32) as usize]
+            }
+            _ => self.order.choose(tape, about, &stamps),
+        };
+        self.settle_target(place, chosen);
         self.raise(place, stamps[chosen]);
         if let Some(lost) = stamps.get(chosen + 1) {
             self.cut(place, *lost);
+        }
+    }
+
+    /// The versions of a name that a reader can tell apart where there is no order, the newest
+    /// first. Between two of them that look the same no rename ties the name to another one.
+    fn distinct_entries(&self, chain: &Chain<Entry>) -> Vec<usize> {
+        let mut found = Vec::with_capacity(chain.versions().len());
+        let mut seen = Vec::new();
+        for (index, version) in chain.versions().iter().enumerate().rev() {
+            let target = version.value.target.filter(|id| !self.is_lost(*id));
+            if !seen.contains(&target) {
+                seen.push(target);
+                found.push(index);
+            }
+            if version.value.partner.is_some() {
+                seen.clear();
+            }
+        }
+        found
+    }
+
+    /// If the version looks like another one where its inode did not survive, then that other one
+    /// stands for this: whoever chooses this one means that the inode is there.
+    fn settle_target(&mut self, place: &Place, chosen: usize) {
+        let Some(chain) = self.chain(place) else {
+            return;
+        };
+        if let Some(target) = chain.versions()[chosen].value.target
+            && can_be_absent(chain.versions(), chosen)
+            && self.order.profile(chain.newest().stamp) == Profile::Posix
+        {
+            self.survive(target);
         }
     }
 
@@ -189,4 +232,15 @@ impl Disk {
             Body::File(_) => unreachable!("a place is in a directory"),
         }
     }
+}
+
+/// Whether the name may be absent with all else as it is if this version survives.
+fn can_be_absent(versions: &[Version<Entry>], index: usize) -> bool {
+    let is_tied = |version: &Version<Entry>| version.value.partner.is_some();
+    let first = versions[..=index].iter().rposition(is_tied).unwrap_or(0);
+    let after = versions[index + 1..].iter().position(is_tied);
+    let end = after.map_or(versions.len(), |after| index + 1 + after);
+    versions[first..end]
+        .iter()
+        .any(|version| version.value.target.is_none())
 }

@@ -1,7 +1,8 @@
 //! Crash profiles: which order holds between the atoms that a crash may lose.
 
 use super::chain::Stamp;
-use super::choice::{Purpose, Tape};
+use super::choice::Tape;
+use super::mood::Survivor;
 
 /// What kind of crash ends a lifetime, the mildest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -53,21 +54,27 @@ impl MetadataOrder {
         });
     }
 
+    /// The kind of power loss that came next after this stamp.
+    pub(super) fn profile(&self, stamp: Stamp) -> Profile {
+        let next = self.losses.iter().find(|loss| stamp <= loss.end);
+        next.map_or(Profile::KillOnly, |loss| loss.profile)
+    }
+
     /// Decides how many of a chain's versions have survived, given the stamps of all that may;
     /// gives the index of the last one. They are of one lifetime, but for the first.
-    pub(super) fn choose(&mut self, tape: &mut Tape, stamps: &[Stamp]) -> usize {
+    pub(super) fn choose(&mut self, tape: &mut Tape, about: Survivor, stamps: &[Stamp]) -> usize {
         let last = stamps.len() - 1;
         let newest = stamps[last];
         let Some(loss) = self.losses.iter_mut().find(|loss| newest <= loss.end) else {
             return last;
         };
         if loss.profile == Profile::Posix {
-            return last - tape.choose(Purpose::Survival, stamps.len() as u32) as usize;
+            return last - tape.choose_survival(about, stamps.len() as u32) as usize;
         }
         let least = stamps.partition_point(|s| *s <= loss.survived).max(1) - 1;
         let most = stamps.partition_point(|s| *s < loss.lost).max(1) - 1;
         let choices = (most.max(least) - least + 1) as u32;
-        let chosen = most.max(least) - tape.choose(Purpose::Survival, choices) as usize;
+        let chosen = most.max(least) - tape.choose_survival(about, choices) as usize;
         if chosen > 0 {
             loss.survived = loss.survived.max(stamps[chosen]);
         }

@@ -17,19 +17,16 @@ impl Run {
         self.chain.versions()[0].stamp
     }
 
+    /// The newest version until `until` never reaches the disk; the one that `choose` takes of those
+    /// before it does.
     pub(super) fn forget(&mut self, until: Stamp, choose: &mut dyn FnMut(u32) -> u32) {
-        let covered = self
-            .chain
-            .versions()
-            .iter()
-            .rposition(|v| v.stamp <= until && !v.dropped);
-        let Some(newest) = covered.filter(|index| *index > 0) else {
+        let reaching = self.chain.versions().iter().filter(|v| !v.dropped);
+        let mut stamps: Vec<Stamp> = reaching.map(|v| v.stamp).filter(|s| *s <= until).collect();
+        let Some(forgotten) = stamps.pop().filter(|_| !stamps.is_empty()) else {
             return;
         };
         // The oldest first here: it is what a disk that has seen none of the writes holds.
-        let kept = choose(newest as u32) as usize;
-        let kept = self.chain.versions()[kept].stamp;
-        let forgotten = self.chain.versions()[newest].stamp;
+        let kept = stamps[choose(stamps.len() as u32) as usize];
         self.chain
             .retain(|v| v.stamp == kept || v.stamp >= forgotten);
         self.chain.versions_mut()[1].dropped = true;
@@ -58,7 +55,7 @@ pub(super) fn distinct(chain: &Chain<Bytes>) -> Vec<usize> {
     found
 }
 
-fn reads_same(left: &[u8], right: &[u8]) -> bool {
+pub(super) fn reads_same(left: &[u8], right: &[u8]) -> bool {
     let common = left.len().min(right.len());
     left[..common] == right[..common]
         && left[common..].iter().all(|byte| *byte == 0)

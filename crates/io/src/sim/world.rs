@@ -8,14 +8,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::chain::Stamp;
 use super::choice::{Purpose, Tape, Trace};
+use super::counts::IoCounts;
 use super::disk::Disk;
-use super::executor::Executor;
-use super::fault::{Fault, Faults, Operation};
+use super::executor::{Executor, TaskId};
+use super::fault::Fault;
 use super::image::DiskImage;
 use super::inode::{InodeId, Name};
+use super::machine::Stopped;
+use super::operation::Operation;
+use super::plan::Faults;
 use super::random::Random;
+use super::sync::PendingSync;
 use crate::{DirEntry, EntryKind};
 
 /// A moment at which a crash could show something new.
@@ -79,6 +83,7 @@ pub(super) struct State {
     pub(super) disk: Disk,
     pub(super) tape: Tape,
     pub(super) faults: Faults,
+    pub(super) counts: IoCounts,
     pub(super) trace: Trace,
     pub(super) random: Random,
     pub(super) locks: BTreeSet<InodeId>,
@@ -91,17 +96,24 @@ pub(super) struct State {
     pub(super) points: u64,
     /// The machine has stopped: no operation starts or completes any more.
     pub(super) stopped: bool,
+    /// By how many seconds the calendar's clock is wrong.
+    pub(super) clock_error: i64,
+    /// Who runs now, or ran last.
+    pub(super) running: TaskId,
+    /// What each task did last, by its id.
+    pub(super) last_operations: Vec<Option<Operation>>,
+    /// Operations so far.
+    pub(super) submitted: u64,
+    /// The ordinal of the newest operation that has answered.
+    pub(super) completed: u64,
 }
 
-/// A sync between its submission and its completion.
-pub(super) struct PendingSync {
-    world: Arc<World>,
-    operation: Operation,
-    inode: InodeId,
-    path: Arc<Path>,
-    /// What had been issued when it was submitted.
-    until: Stamp,
-    is_complete: bool,
+/// An operation that has had its effect, or failed to, and has not answered yet.
+struct Started<T> {
+    result: io::Result<T>,
+    delay: Duration,
+    /// Counts the operations in the order of their submission.
+    ordinal: u64,
 }
 
 impl World {
@@ -123,13 +135,16 @@ impl World {
         path: &Path,
         effect: impl FnOnce(&mut State) -> io::Result<T> + Send,
     ) -> io::Result<T> {
-        self.executor.note(operation);
-        let done = self.state().start(operation, path, effect);
-        let Some((result, delay)) = done else {
+        let started = self.state().start(operation, path, effect);
+        let Some(started) = started else {
             return pending().await;
         };
-        self.pass(delay).await;
-        result.map_err(|error| crate::IoError::wrap(operation.name(), path, error))
+        self.pass(started.delay, started.ordinal).await;
+        let error = match started.result {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        Err(crate::IoError::wrap(operation.name(), path, error))
     }
 
     /// Starts a sync of the file or directory.
@@ -139,15 +154,15 @@ impl World {
         path: &Arc<Path>,
         find: impl FnOnce(&mut State) -> io::Result<InodeId> + Send,
     ) -> io::Result<()> {
-        self.executor.note(operation);
         let started = self.state().start(operation, path, |state| {
             let inode = find(state)?;
+            state.counts.syncs += 1;
             Ok((inode, state.disk.clock))
         });
-        let Some((started, delay)) = started else {
+        let Some(started) = started else {
             return pending().await;
         };
-        let pending_sync = started.map(|(inode, until)| PendingSync {
+        let pending_sync = started.result.map(|(inode, until)| PendingSync {
             world: Arc::clone(self),
             operation,
             inode,
@@ -155,7 +170,7 @@ impl World {
             until,
             is_complete: false,
         });
-        self.pass(delay).await;
+        self.pass(started.delay, started.ordinal).await;
         let result = match pending_sync {
             Ok(mut pending_sync) => pending_sync.complete(),
             Err(error) => Err(error),
@@ -166,19 +181,22 @@ impl World {
         result.map_err(|error| crate::IoError::wrap(operation.name(), path, error))
     }
 
-    async fn pass(&self, delay: Duration) {
-        if !delay.is_zero() {
-            let mut dropped = CountDropped(Some(self));
-            self.executor.sleep(delay).await;
-            dropped.0 = None;
+    /// Lets the time pass that an operation takes.
+    async fn pass(&self, delay: Duration, ordinal: u64) {
+        if delay.is_zero() {
+            return;
         }
+        let mut dropped = CountDropped(Some(self));
+        self.executor.sleep(delay).await;
+        dropped.0 = None;
         if self.state().stopped {
             pending().await
         }
+        self.state().completes(ordinal);
     }
 
     /// A crash may come here.
-    pub(super) fn crash_point(&self, kind: CrashKind) {
+    pub(super) fn crash_point(&self, kind: impl FnOnce() -> CrashKind) {
         let (mut hook, point) = {
             let mut state = self.state();
             if state.stopped {
@@ -186,7 +204,12 @@ impl World {
             }
             let ordinal = state.points;
             state.points += 1;
-            if state.crashes_at(ordinal) {
+            let crashes = state.crashes_at(ordinal);
+            if !crashes && state.hook.is_none() {
+                return;
+            }
+            let kind = kind();
+            if crashes {
                 state.stopped = true;
                 state.crashed = Some((ordinal, kind.clone()));
             }
@@ -222,19 +245,62 @@ impl State {
         operation: Operation,
         path: &Path,
         effect: impl FnOnce(&mut State) -> io::Result<T>,
-    ) -> Option<(io::Result<T>, Duration)> {
+    ) -> Option<Started<T>> {
         if self.stopped {
             return None;
         }
-        let struck = self.faults.strike(operation, &mut self.tape);
-        let result = struck.and_then(|()| effect(self));
+        self.note(operation);
+        let result = self.refuse(operation).and_then(|()| effect(self));
         if let Err(error) = &result {
-            self.count_error(error);
+            self.count_error(operation, error);
         }
         self.trace.add(operation as u64);
         self.trace.add_bytes(path.as_os_str().as_encoded_bytes());
         self.trace.add(u64::from(result.is_ok()));
-        Some((result, self.delay(operation)))
+        self.submitted += 1;
+        Some(Started {
+            result,
+            delay: self.delay(operation) + self.stall(),
+            ordinal: self.submitted,
+        })
+    }
+
+    /// An operation answers.
+    fn completes(&mut self, ordinal: u64) {
+        if ordinal < self.completed {
+            self.faults.count(Fault::OutOfOrder);
+        }
+        self.completed = self.completed.max(ordinal);
+    }
+
+    /// The task takes a step.
+    pub(super) fn takes_step(&mut self, id: TaskId) {
+        self.running = id;
+        self.trace.add(id.0);
+    }
+
+    /// Notes what the running task does.
+    fn note(&mut self, operation: Operation) {
+        let index = self.running.0 as usize;
+        if index >= self.last_operations.len() {
+            self.last_operations.resize(index + 1, None);
+        }
+        self.last_operations[index] = Some(operation);
+    }
+
+    /// What the task did last.
+    pub(super) fn last_operation(&self, id: TaskId) -> Option<Operation> {
+        *self.last_operations.get(id.0 as usize)?
+    }
+
+    pub(super) fn check_crash(&self) -> Result<(), Stopped> {
+        match &self.crashed {
+            Some((point, kind)) => Err(Stopped::Crashed {
+                point: *point,
+                kind: kind.clone(),
+            }),
+            None => Ok(()),
+        }
     }
 
     fn crashes_at(&mut self, ordinal: u64) -> bool {
@@ -245,9 +311,9 @@ impl State {
         }
     }
 
-    fn count_error(&mut self, error: &io::Error) {
+    fn count_error(&mut self, operation: Operation, error: &io::Error) {
         match error.kind() {
-            io::ErrorKind::StorageFull => self.faults.count(Fault::StorageFull),
+            io::ErrorKind::StorageFull => self.faults.count(Fault::StorageFull(operation)),
             io::ErrorKind::Other if error.get_ref().is_some_and(|e| e.is::<Unreadable>()) => {
                 self.faults.count(Fault::UnreadableSector);
             }
@@ -273,7 +339,7 @@ impl State {
 
     /// Directory entries in the order in which this run lists them.
     pub(super) fn listing(&mut self, mut found: Vec<(Name, InodeId)>) -> Vec<DirEntry> {
-        if self.shuffle_listings && found.len() > 1 {
+        if found.len() > 1 && self.shuffles() {
             for last in (1..found.len()).rev() {
                 let back = self.tape.choose(Purpose::Listing, last as u32 + 1) as usize;
                 found.swap(last, last - back);
@@ -288,66 +354,6 @@ impl State {
             },
         });
         entries.collect()
-    }
-
-    /// What a completed sync does to the disk, and what its caller is told.
-    fn finish_sync(&mut self, sync: &PendingSync) -> io::Result<()> {
-        if self.faults.lying_sync {
-            self.faults.count(Fault::LyingSync);
-        } else if sync.operation == Operation::SyncDir {
-            self.disk.sync_dir(sync.inode, sync.until);
-        } else {
-            self.disk.sync_file(sync.inode, sync.until);
-        }
-        self.trace.add(sync.until);
-        Ok(())
-    }
-
-    /// The failure of a sync, if it fails.
-    fn fail_sync(&mut self, sync: &PendingSync) -> Option<io::Result<()>> {
-        let how = self.faults.strike_sync(&mut self.tape)?;
-        self.trace.add(sync.until);
-        if sync.operation != Operation::SyncDir {
-            let (inode, until) = (sync.inode, sync.until);
-            self.disk
-                .fail_sync(inode, until, how.forget, how.evict, &mut self.tape);
-        }
-        Some(match how.told {
-            true => Err(io::Error::other("injected sync failure")),
-            false => Ok(()),
-        })
-    }
-}
-
-impl PendingSync {
-    fn complete(&mut self) -> io::Result<()> {
-        self.is_complete = true;
-        {
-            let mut state = self.world.state();
-            if state.stopped {
-                return Ok(());
-            }
-            if let Some(result) = state.fail_sync(self) {
-                return result;
-            }
-        }
-        let path = self.path.to_path_buf();
-        self.world.crash_point(CrashKind::BeforeSync(path));
-        let mut state = self.world.state();
-        if state.stopped {
-            return Ok(());
-        }
-        state.finish_sync(self)
-    }
-}
-
-impl Drop for PendingSync {
-    /// An operation whose future is dropped still completes.
-    fn drop(&mut self) {
-        if !self.is_complete {
-            // Nobody is there to be told of an error.
-            let _ = self.complete();
-        }
     }
 }
 

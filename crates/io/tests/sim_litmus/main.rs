@@ -4,6 +4,8 @@
 //! outcome has been seen, and the set must be the one written here by hand.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod lesser_disks;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -395,6 +397,34 @@ fn a_hard_link() {
     }
 }
 
+/// Both names lead to the inode, or neither, unless a name did not survive by itself.
+#[test]
+fn two_names_of_an_inode_that_may_not_survive() {
+    let linked = async |io: &SimIo| {
+        create(io, "f", "").await?;
+        io.hard_link(Path::new("f"), Path::new("sub/g")).await
+    };
+    let names = ["f", "sub/g"];
+    let any = ["none | none", "\"\" | none", "none | \"\"", "\"\" | \"\""];
+    let nothing = run(async |io| linked(&io).await);
+    expect(&nothing, Ext4Ordered, &names, &[any[0], any[1], any[3]]);
+    expect(&nothing, Posix, &names, &any);
+
+    let one_name = run(async |io| {
+        linked(&io).await?;
+        sync_dir(&io, "").await
+    });
+    expect(&one_name, Posix, &names, &[any[0], any[1], any[3]]);
+
+    let both_names = run(async |io| {
+        linked(&io).await?;
+        sync_dir(&io, "").await?;
+        sync_dir(&io, "sub").await
+    });
+    expect(&both_names, Ext4Ordered, &names, &[any[3]]);
+    expect(&both_names, Posix, &names, &[any[0], any[3]]);
+}
+
 #[test]
 fn a_new_directory() {
     let image = run(async |io| {
@@ -517,4 +547,41 @@ fn growth_over_lost_appends() {
         file.sync_data().await
     });
     expect(&image, Posix, &["old"], &["\"OLD.x1021\""]);
+}
+
+/// Without any order the bytes may be there and the cut that made room for them not. With a
+/// journal for the metadata they went to space to which nothing leads.
+#[test]
+fn what_is_written_behind_a_cut() {
+    let image = run(async |io| {
+        let file = open(&io, "old").await?;
+        write(&file, 512, SECTOR_A).await?;
+        write(&file, 1024, SECTOR_A).await?;
+        file.sync_data().await?;
+        file.set_len(512).await?;
+        write(&file, 512, SECTOR_B).await
+    });
+    let ordered = [
+        "\"OLD.x509 Ax1024\"",
+        "\"OLD.x509\"",
+        "\"OLD.x1021\"",
+        "\"OLD.x509 Bx512\"",
+    ];
+    expect(&image, Ext4Ordered, &["old"], &ordered);
+    let any = [&ordered[..], &["\"OLD.x509 Bx512 Ax512\""]].concat();
+    expect(&image, Posix, &["old"], &any);
+}
+
+/// A sync covers nothing that an earlier crash has left open.
+#[test]
+fn a_cut_that_nobody_has_looked_at_stays_open() {
+    let image = run(async |io| {
+        let file = open(&io, "old").await?;
+        write(&file, 512, SECTOR_A).await?;
+        file.sync_data().await?;
+        file.set_len(2).await
+    });
+    let image = next_life(&image, Tape::zeros(), async |io| sync(&io, "old").await);
+    let states = ["\"OLD.x509 Ax512\"", "\"OL.x510 Ax512\"", "\"OL\""];
+    expect(&image, Posix, &["old"], &states);
 }
