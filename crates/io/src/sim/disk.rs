@@ -314,6 +314,7 @@ impl Disk {
 
     pub(super) fn set_len(&mut self, id: InodeId, len: u64, tape: &mut Tape) -> io::Result<()> {
         let size = self.size(id, tape);
+        end_of(len, 0)?;
         if len == size {
             return Ok(());
         }
@@ -483,10 +484,11 @@ impl Disk {
     }
 }
 
+/// Where the range ends. The largest offset that a file system takes is that of a signed number.
 fn end_of(offset: u64, len: u64) -> io::Result<u64> {
-    // The largest offset that a file system takes is that of a signed number.
-    let end = offset
-        .checked_add(len)
-        .filter(|end| i64::try_from(*end).is_ok());
-    end.ok_or_else(|| io::ErrorKind::FileTooLarge.into())
+    let offset = i64::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let end = i64::try_from(len)
+        .ok()
+        .and_then(|len| offset.checked_add(len));
+    Ok(end.ok_or(io::ErrorKind::FileTooLarge)?.unsigned_abs())
 }
