@@ -106,6 +106,7 @@ mod profile;
 mod random;
 mod rate;
 mod run;
+mod states;
 mod strike;
 mod sync;
 mod world;
