@@ -233,7 +233,7 @@ mod on_the_tape {
         let digits = sim.tape().digits().to_vec();
         let last = digits
             .iter()
-            .rposition(|d| d.purpose == quipu_io::sim::Purpose::Fault && d.value == 1)
+            .rposition(|d| matches!(d.purpose, quipu_io::sim::Purpose::Strike(_)) && d.value == 1)
             .unwrap();
         let fewer = digits[..last].iter().map(|digit| digit.value);
         assert_eq!(count(Tape::replay(fewer)).0, struck - 1);

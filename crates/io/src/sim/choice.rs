@@ -6,13 +6,16 @@
 //! - Past the given digits, each purpose draws from a stream of its own, so that one more decision
 //!   of one purpose does not shift those of another.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
+use super::lanes::Lanes;
 use super::mood::{Moods, Survivor};
 use super::random::{Random, mix};
 
 /// What a decision is about. Each purpose has its own random stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {
     /// Which task runs next.
     Schedule,
@@ -28,9 +31,27 @@ pub enum Purpose {
     Workload,
     /// Whether the machine stops here, and in which way.
     Crash,
+    /// Whether the fault strikes that has this place in [`Fault::ALL`](super::Fault::ALL).
+    Strike(u8),
 }
 
-const PURPOSES: usize = 7;
+/// How many random streams there are.
+const STREAMS: usize = 7;
+
+impl Purpose {
+    /// Its random stream. Whether a fault strikes and how are of one.
+    fn stream(self) -> usize {
+        match self {
+            Purpose::Schedule => 0,
+            Purpose::Fault | Purpose::Strike(_) => 1,
+            Purpose::Latency => 2,
+            Purpose::Survival => 3,
+            Purpose::Listing => 4,
+            Purpose::Workload => 5,
+            Purpose::Crash => 6,
+        }
+    }
+}
 
 /// One decision that was made: `value` of `radix` possible ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,15 +85,27 @@ pub struct Digit {
 /// ```
 #[derive(Clone)]
 pub struct Tape {
-    given: Vec<u32>,
+    given: Given,
     made: Vec<Digit>,
     tail: Option<Box<Tail>>,
+}
+
+/// The first decisions.
+#[derive(Clone)]
+enum Given {
+    /// In the order in which they are made, whatever they are about.
+    Sequence(Vec<u32>),
+    /// Those of each purpose in their order.
+    Lanes {
+        lanes: Arc<Lanes>,
+        taken: BTreeMap<Purpose, usize>,
+    },
 }
 
 /// Where digits come from after the given ones, unless they are zeros.
 #[derive(Clone)]
 struct Tail {
-    streams: [Random; PURPOSES],
+    streams: [Random; STREAMS],
     survival: Moods,
 }
 
@@ -89,7 +122,7 @@ impl Tape {
             survival: Moods::new(seed),
         };
         Tape {
-            given: Vec::new(),
+            given: Given::Sequence(Vec::new()),
             made: Vec::new(),
             tail: Some(Box::new(tail)),
         }
@@ -101,7 +134,22 @@ impl Tape {
     /// counts as the largest.
     pub fn replay(values: impl IntoIterator<Item = u32>) -> Tape {
         Tape {
-            given: values.into_iter().collect(),
+            given: Given::Sequence(values.into_iter().collect()),
+            made: Vec::new(),
+            tail: None,
+        }
+    }
+
+    /// Repeats a run from its decisions by purpose, and goes on with zeros after the end of each.
+    ///
+    /// One decision more or less of one purpose does not shift those of another, so that a run can be
+    /// made smaller by and by.
+    pub fn repeat(lanes: Lanes) -> Tape {
+        Tape {
+            given: Given::Lanes {
+                lanes: Arc::new(lanes),
+                taken: BTreeMap::new(),
+            },
             made: Vec::new(),
             tail: None,
         }
@@ -111,7 +159,7 @@ impl Tape {
     /// nothing is recorded.
     pub fn choose(&mut self, purpose: Purpose, radix: u32) -> u32 {
         self.decide(purpose, radix, |tail| {
-            tail.streams[purpose as usize].below(radix)
+            tail.streams[purpose.stream()].below(radix)
         })
     }
 
@@ -127,7 +175,7 @@ impl Tape {
     pub fn strikes(&mut self, purpose: Purpose, chances: u32, of: u32) -> bool {
         let radix = if chances == 0 { 1 } else { 2 };
         let digit = self.decide(purpose, radix, |tail| {
-            u32::from(tail.streams[purpose as usize].below(of) < chances)
+            u32::from(tail.streams[purpose.stream()].below(of) < chances)
         });
         digit == 1
     }
@@ -141,7 +189,7 @@ impl Tape {
         if radix < 2 {
             return 0;
         }
-        let value = match (self.given_digit(radix), &mut self.tail) {
+        let value = match (self.given_digit(purpose, radix), &mut self.tail) {
             (Some(value), _) => value,
             (None, Some(tail)) => draw(tail),
             (None, None) => 0,
@@ -159,10 +207,15 @@ impl Tape {
         &self.made
     }
 
+    /// The decisions made so far, by purpose.
+    pub fn lanes(&self) -> Lanes {
+        Lanes::of(&self.made)
+    }
+
     /// Takes the first decisions as made already, so that a run can be taken up where an earlier one
-    /// had made just these: they must be the first of the given ones.
+    /// had made just these: they must be the first of a tape that was counted up.
     pub fn skip(&mut self, digits: &[Digit]) {
-        debug_assert!(self.made.is_empty() && digits.len() <= self.given.len());
+        debug_assert!(self.made.is_empty() && matches!(self.given, Given::Sequence(_)));
         self.made.extend_from_slice(digits);
     }
 
@@ -173,14 +226,23 @@ impl Tape {
         let mut given: Vec<u32> = self.made[..=last].iter().map(|d| d.value).collect();
         given[last] += 1;
         Some(Tape {
-            given,
+            given: Given::Sequence(given),
             made: Vec::with_capacity(self.made.len()),
             tail: None,
         })
     }
 
-    fn given_digit(&self, radix: u32) -> Option<u32> {
-        let value = *self.given.get(self.made.len())?;
+    fn given_digit(&mut self, purpose: Purpose, radix: u32) -> Option<u32> {
+        let value = match &mut self.given {
+            Given::Sequence(values) => *values.get(self.made.len())?,
+            Given::Lanes { lanes, taken } => {
+                let lane = lanes.lane(purpose);
+                let taken = taken.entry(purpose).or_insert(0);
+                let value = *lane.get(*taken)?;
+                *taken += 1;
+                value
+            }
+        };
         Some(value.min(radix - 1))
     }
 }

@@ -49,8 +49,9 @@ impl FaultRates {
         let mut rates = FaultRates::default();
         let kinds = Fault::ALL.iter().filter(|fault| fault.class() == class);
         for fault in kinds.filter(|fault| fault.is_drawn()) {
-            if tape.choose(Purpose::Fault, 2) == 1 {
-                let step = tape.choose(Purpose::Fault, STEPS);
+            // Off as often as on; a digit of its own for each kind, so that one can go by itself.
+            let step = tape.choose(Purpose::Fault, 2 * STEPS);
+            if let Some(step) = step.checked_sub(STEPS) {
                 rates.chances.insert(*fault, LEAST << step);
             }
         }
@@ -93,7 +94,12 @@ impl FaultRates {
     }
 
     pub(super) fn strikes(&self, fault: Fault, tape: &mut Tape) -> bool {
-        tape.strikes(Purpose::Fault, self.of(fault), OF)
+        let chances = self.of(fault);
+        let place = || Fault::ALL.iter().position(|kind| *kind == fault);
+        match (chances > 0).then(place).flatten() {
+            Some(place) => tape.strikes(Purpose::Strike(place as u8), chances, OF),
+            None => false,
+        }
     }
 }
 

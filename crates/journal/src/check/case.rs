@@ -3,15 +3,21 @@
 //! Invariant: a run is a pure function of program, plan and tape. So it can be taken up at a crash
 //! where an earlier run with the same decisions has left its disk and its history.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
-use quipu_io::sim::{CrashPlan, DiskImage, Profile, Purpose, Sim, SimOptions, Stopped, Tape};
+use quipu_io::sim::{
+    CrashPlan, DiskImage, Fault, Profile, Purpose, Sim, SimOptions, Stopped, Tape,
+};
 
 use super::plan::{Plan, Setting};
 use super::program::{Life, Program, lock};
 use super::story::{LifeStory, Story};
 use super::violation::{NO_PANIC, PROGRESS, Verdict};
+
+/// How often each kind of fault has struck.
+pub type Fired = BTreeMap<Fault, u64>;
 
 /// A program and how its runs go.
 #[derive(Clone, Debug)]
@@ -39,6 +45,8 @@ pub(super) struct Ended {
     pub(super) verdict: Verdict,
     /// Of everything that was done since the run was taken up.
     pub(super) hash: u64,
+    /// The faults that struck.
+    pub(super) fired: Fired,
 }
 
 impl<P: Program> Case<P> {
@@ -72,12 +80,15 @@ impl<P: Program> Case<P> {
         mut crashes: Option<&mut Vec<Checkpoint<P>>>,
         mut story: Option<&mut Story>,
     ) -> Ended {
-        let mut hash = 0;
+        let (mut hash, mut fired) = (0, Fired::new());
         let mut at = from.unwrap_or_else(|| self.begin(&mut tape));
         loop {
             let outcome = self.live(&at, tape, crashes.as_deref_mut(), story.as_deref_mut());
             tape = outcome.tape;
             hash = outcome.hash ^ u64::rotate_left(hash, 1);
+            for (fault, count) in outcome.fired {
+                *fired.entry(fault).or_insert(0) += count;
+            }
             match outcome.end {
                 End::Crashed(next) => at = *next,
                 End::Done(verdict) => {
@@ -85,6 +96,7 @@ impl<P: Program> Case<P> {
                         tape,
                         verdict,
                         hash,
+                        fired,
                     };
                 }
             }
@@ -127,10 +139,16 @@ impl<P: Program> Case<P> {
                 ..at.setting.sim.clone()
             },
         );
-        if at.setting.lying_syncs {
-            sim.faults().lie_about_syncs(true);
+        let hardship = &at.setting.hardship;
+        // The last life looks at what is left, and everything works.
+        if !is_last {
+            hardship.befall(&sim);
         }
-        let history = Arc::new(Mutex::new(at.history.clone()));
+        let mut history = at.history.clone();
+        if hardship.is_damaging {
+            P::damaged(&mut history);
+        }
+        let history = Arc::new(Mutex::new(history));
         let after = |digits, image, history| Checkpoint {
             digits,
             image,
@@ -150,7 +168,7 @@ impl<P: Program> Case<P> {
         let told = story.as_ref().map(|_| Arc::default());
         let life = Life {
             history: history.clone(),
-            is_faulty: false,
+            is_faulty: hardship.is_faulty && !is_last,
             script: plan.script.clone(),
             told: told.clone(),
         };
@@ -162,16 +180,10 @@ impl<P: Program> Case<P> {
             Ok(Err(stopped)) => (PROGRESS.broken(stopped.to_string()), None),
             Err(panic) => (NO_PANIC.broken(panic_text(&*panic)), None),
         };
-        if let Some(story) = story {
-            story.lives.push(LifeStory {
-                profile: (at.lives > 0).then_some(profile),
-                ops: told.map(|told| lock(&told).clone()).unwrap_or_default(),
-                ended: crash.as_ref().map(ToString::to_string),
-            });
-            story.setting = format!("{:?}", at.setting.program);
-            story.sector = at.setting.sim.sector_size;
-        }
-        let (tape, hash) = (sim.tape(), sim.trace_hash());
+        let (mut tape, hash) = (sim.tape(), sim.trace_hash());
+        let goes_on = matches!(self.plan, Plan::Drawn(_)) && !is_last && verdict.is_ok();
+        let crashes_at_its_end = goes_on && crash.is_none() && tape.choose(Purpose::Crash, 2) == 1;
+        let fired = sim.faults().fired();
         if let Some(crashes) = crashes {
             let met = std::mem::take(&mut *lock(&met));
             crashes.extend(
@@ -179,20 +191,37 @@ impl<P: Program> Case<P> {
                     .map(|(digits, image, history)| after(digits, image, history)),
             );
         }
-        let end = match crash {
-            None => End::Done(verdict),
-            Some(_) => {
+        if let Some(story) = story {
+            let end = crashes_at_its_end.then(|| "at its end".to_owned());
+            story.lives.push(LifeStory {
+                profile: (at.lives > 0).then_some(profile),
+                ops: told.map(|told| lock(&told).clone()).unwrap_or_default(),
+                faults: fired.clone(),
+                ended: crash.as_ref().map(ToString::to_string).or(end),
+            });
+            story.setting = format!("{:?}", at.setting.program);
+            story.sector = at.setting.sim.sector_size;
+        }
+        let end = match crash.is_some() || crashes_at_its_end {
+            false => End::Done(verdict),
+            true => {
                 let history = lock(&history).clone();
                 End::Crashed(Box::new(after(tape.digits().len(), sim.crash(), history)))
             }
         };
-        Outcome { tape, hash, end }
+        Outcome {
+            tape,
+            hash,
+            fired,
+            end,
+        }
     }
 }
 
 struct Outcome<P: Program> {
     tape: Tape,
     hash: u64,
+    fired: Fired,
     end: End<P>,
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use quipu_io::sim::{Digit, Purpose, Tape};
 
-use super::case::{Case, Checkpoint};
+use super::case::{Case, Checkpoint, Fired};
 use super::failure::Finding;
 use super::program::Program;
 use super::violation::DETERMINISM;
@@ -32,6 +32,7 @@ pub struct Exploration<P: Program> {
     case: Case<P>,
     source: Source<P>,
     tally: Tally,
+    fired: Fired,
 }
 
 enum Source<P: Program> {
@@ -61,6 +62,7 @@ impl<P: Program> Exploration<P> {
                 done: 0.0,
             },
             tally: Tally::default(),
+            fired: Fired::new(),
         }
     }
 
@@ -72,12 +74,18 @@ impl<P: Program> Exploration<P> {
                 all: seeds,
             },
             tally: Tally::default(),
+            fired: Fired::new(),
         }
     }
 
     /// What was looked at until now.
     pub fn tally(&self) -> Tally {
         self.tally
+    }
+
+    /// How often each kind of fault has struck until now.
+    pub fn fired(&self) -> &Fired {
+        &self.fired
     }
 
     /// How much is done, of 1.
@@ -159,6 +167,9 @@ impl<P: Program> Exploration<P> {
         let ended = self.case.run(Tape::seeded(seed));
         self.tally.executions += 1;
         self.tally.traces += 1;
+        for (fault, count) in &ended.fired {
+            *self.fired.entry(*fault).or_insert(0) += count;
+        }
         let verdict = ended.verdict.and_then(|()| {
             if seed % TWICE == 0 && self.case.run(Tape::seeded(seed)).hash != ended.hash {
                 return DETERMINISM.broken(format!("seed {seed} gave two different runs"));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use quipu_io::sim::Tape;
+use quipu_io::sim::{Lanes, Tape};
 
 use super::case::Case;
 use super::plan::Plan;
@@ -16,7 +16,7 @@ use super::violation::Violation;
 #[derive(Debug)]
 pub struct Finding<P: Program> {
     case: Case<P>,
-    digits: Vec<u32>,
+    choices: Lanes,
     /// What was broken.
     pub violation: Violation,
     /// The seed that it was drawn from, if it was.
@@ -41,7 +41,7 @@ pub struct Failure {
     pub seed: Option<u64>,
 }
 
-/// One run, as text: `WORKLOAD PLAN DIGITS`, the digits joined by dots.
+/// One run, as text: `WORKLOAD PLAN CHOICES`, the choices as [`Lanes`] have them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// The name of the workload.
@@ -49,14 +49,14 @@ pub struct Line {
     /// The plan.
     pub plan: String,
     /// The decisions of the tape.
-    pub digits: Vec<u32>,
+    pub choices: Lanes,
 }
 
 impl<P: Program> Finding<P> {
     pub(super) fn new(case: &Case<P>, tape: &Tape, violation: Violation) -> Finding<P> {
         Finding {
             case: case.clone(),
-            digits: values(tape),
+            choices: tape.lanes(),
             violation,
             seed: None,
         }
@@ -64,18 +64,18 @@ impl<P: Program> Finding<P> {
 
     /// Makes the run as small as so many further runs can, while the same oracle fails.
     pub fn shrink(self, executions: u64) -> Failure {
-        let (_, original) = self.case.tell(Tape::replay(self.digits.iter().copied()));
+        let (_, original) = self.case.tell(Tape::repeat(self.choices.clone()));
         let mut shrinking =
-            Shrinking::new(&self.case, self.digits, self.violation.oracle, executions);
+            Shrinking::new(&self.case, self.choices, self.violation.oracle, executions);
         shrinking.run();
-        let (digits, executions) = (shrinking.digits, shrinking.executions);
-        let (ended, story) = self.case.tell(Tape::replay(digits.iter().copied()));
+        let (choices, executions) = (shrinking.choices, shrinking.executions);
+        let (ended, story) = self.case.tell(Tape::repeat(choices.clone()));
         let line = match self.case.plan {
             Plan::Scripted { .. } => None,
             _ => Some(Line {
                 workload: self.case.program.name().to_owned(),
                 plan: self.case.plan.to_string(),
-                digits,
+                choices,
             }),
         };
         Failure {
@@ -87,14 +87,6 @@ impl<P: Program> Finding<P> {
             seed: self.seed,
         }
     }
-}
-
-/// The decisions of a tape, without the zeros at its end.
-pub(super) fn values(tape: &Tape) -> Vec<u32> {
-    let mut values: Vec<u32> = tape.digits().iter().map(|digit| digit.value).collect();
-    let len = values.iter().rposition(|value| *value != 0);
-    values.truncate(len.map_or(0, |last| last + 1));
-    values
 }
 
 impl fmt::Display for Failure {
@@ -115,18 +107,13 @@ impl std::error::Error for Failure {}
 
 impl<P: Program> fmt::Display for Finding<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, digits {:?}", self.violation, self.digits)
+        write!(f, "{}, choices {}", self.violation, self.choices)
     }
 }
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits: Vec<String> = self.digits.iter().map(u32::to_string).collect();
-        let digits = match digits.is_empty() {
-            true => "0".to_owned(),
-            false => digits.join("."),
-        };
-        write!(f, "{} {} {digits}", self.workload, self.plan)
+        write!(f, "{} {} {}", self.workload, self.plan, self.choices)
     }
 }
 
@@ -135,14 +122,13 @@ impl FromStr for Line {
 
     fn from_str(text: &str) -> Result<Line, String> {
         let words: Vec<&str> = text.split_whitespace().collect();
-        let [workload, plan, digits] = words.as_slice() else {
-            return Err(format!("{text:?} is not of the form WORKLOAD PLAN DIGITS"));
+        let [workload, plan, choices] = words.as_slice() else {
+            return Err(format!("{text:?} is not of the form WORKLOAD PLAN CHOICES"));
         };
-        let digits: Result<Vec<u32>, _> = digits.split('.').map(str::parse).collect();
         Ok(Line {
             workload: (*workload).to_owned(),
             plan: (*plan).to_owned(),
-            digits: digits.map_err(|error| format!("the digits of {text:?}: {error}"))?,
+            choices: choices.parse()?,
         })
     }
 }
@@ -153,11 +139,11 @@ mod tests {
 
     #[test]
     fn a_line_comes_back_from_its_text() {
-        for text in ["journal counted:4:1:0:512 1.0.22", "log drawn 0"] {
+        for text in ["journal counted:4:1:0:512 w1.0.22,c1", "log drawn -"] {
             let line: Line = text.parse().unwrap();
             assert_eq!(line.to_string(), text);
         }
-        for text in ["", "journal drawn", "journal drawn 1.x", "a b c d"] {
+        for text in ["", "journal drawn", "journal drawn w1.x", "a b c d"] {
             text.parse::<Line>().unwrap_err();
         }
     }

@@ -52,6 +52,7 @@ mod answers;
 mod case;
 mod exploration;
 mod failure;
+mod hardship;
 mod history;
 mod journal;
 mod log;
@@ -70,6 +71,7 @@ use quipu_io::sim::Tape;
 
 use case::Case;
 
+pub use case::Fired;
 pub use exploration::{Exploration, Tally};
 pub use failure::{Failure, Finding, Line};
 pub use history::{Encoded, History, Issued};
@@ -143,7 +145,7 @@ impl<P: Program> Check<P> {
             return Err(format!("{:?} is not the workload {name:?}", line.workload));
         }
         let case = self.case(line.plan.parse()?);
-        let (ended, story) = case.tell(Tape::replay(line.digits.iter().copied()));
+        let (ended, story) = case.tell(Tape::repeat(line.choices.clone()));
         Ok(match ended.verdict {
             Ok(()) => Ok(story),
             Err(violation) => {

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use quipu_io::sim::{Latency, Profile, Purpose, Schedule, SimOptions, Tape};
 
+use super::hardship::Hardship;
+
 use super::program::{Program, Script};
 
 /// Operations of a drawn first life, and of each later one.
@@ -78,7 +80,7 @@ pub(super) struct Setting<P> {
     pub(super) program: P,
     pub(super) sim: SimOptions,
     pub(super) crash_chances: u32,
-    pub(super) lying_syncs: bool,
+    pub(super) hardship: Hardship,
 }
 
 /// One life of a plan.
@@ -108,7 +110,7 @@ impl<O: Clone> Plan<O> {
                         ..calm
                     },
                     crash_chances: 1,
-                    lying_syncs: false,
+                    hardship: Hardship::default(),
                 }
             }
             Plan::Scripted { sector, .. } => Setting {
@@ -118,11 +120,11 @@ impl<O: Clone> Plan<O> {
                     ..calm
                 },
                 crash_chances: 1,
-                lying_syncs: false,
+                hardship: Hardship::default(),
             },
-            Plan::Drawn(drawn) => Setting {
-                crash_chances: [300, 1000, 3000][choose(3) as usize],
-                sim: SimOptions {
+            Plan::Drawn(drawn) => {
+                let crash_chances = [300, 1000, 3000][choose(3) as usize];
+                let sim = SimOptions {
                     sector_size: [512, 4096][choose(2) as usize],
                     seed: u64::from(choose(1 << 16)),
                     schedule: [Schedule::Fifo, Schedule::Lifo, Schedule::Chosen]
@@ -130,10 +132,19 @@ impl<O: Clone> Plan<O> {
                     latency: [Latency::None, Latency::Fixed, Latency::Varied][choose(3) as usize],
                     shuffle_listings: choose(2) == 1,
                     ..calm
-                },
-                program: program.drawn(&mut choose),
-                lying_syncs: drawn.lying_syncs,
-            },
+                };
+                let program = program.drawn(&mut choose);
+                let hardship = Hardship::drawn(drawn, tape);
+                Setting {
+                    program,
+                    sim: SimOptions {
+                        model: hardship.disk,
+                        ..sim
+                    },
+                    crash_chances,
+                    hardship,
+                }
+            }
         }
     }
 

@@ -4,6 +4,8 @@ use std::fmt;
 
 use quipu_io::sim::Profile;
 
+use super::case::Fired;
+
 /// What happened in a run.
 #[derive(Clone, Debug, Default)]
 pub struct Story {
@@ -22,11 +24,21 @@ pub struct LifeStory {
     pub profile: Option<Profile>,
     /// What it was asked to do.
     pub ops: Vec<String>,
+    /// What went wrong in it, and how often.
+    pub faults: Fired,
     /// Where it was ended by a crash; `None` if it was not.
     pub ended: Option<String>,
 }
 
 impl Story {
+    /// Faults that struck in all lives.
+    pub fn faults(&self) -> u64 {
+        self.lives
+            .iter()
+            .flat_map(|life| life.faults.values())
+            .sum()
+    }
+
     /// Operations in all lives.
     pub fn operations(&self) -> usize {
         self.lives.iter().map(|life| life.ops.len()).sum()
@@ -48,6 +60,11 @@ impl fmt::Display for Story {
             match life.profile {
                 None => writeln!(f, "  open, then {ops}")?,
                 Some(profile) => writeln!(f, "  after it ({profile:?}): open, then {ops}")?,
+            }
+            if !life.faults.is_empty() {
+                let faults = life.faults.iter();
+                let faults: Vec<_> = faults.map(|(fault, n)| format!("{fault} x{n}")).collect();
+                writeln!(f, "  faults: {}", faults.join(", "))?;
             }
             if let Some(ended) = &life.ended {
                 writeln!(f, "  crash {ended}")?;
