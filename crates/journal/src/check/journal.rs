@@ -255,6 +255,9 @@ impl<S: Replayable, I: Stage> Driver<S, I> {
                 sizes.push(size);
                 self.append(&sizes).await?;
             }
+            Op::Together(several, size) if self.answers.is_faulty() => {
+                self.one_behind_the_other(several, size).await?;
+            }
             Op::Together(several, size) => self.together(several, size).await?,
             // Where an edit may be refused, somebody has to hear of it.
             Op::Abandon(size) | Op::Cancel(size) if self.answers.is_faulty() => {
@@ -381,6 +384,25 @@ impl<S: Replayable, I: Stage> Driver<S, I> {
             answer.unwrap_or_else(|_| PROGRESS.broken("a task was lost"))?;
         }
         Ok(())
+    }
+
+    /// Appends all and then hears the answers in the same order: who was refused has to be known
+    /// before the number of the next can be judged.
+    async fn one_behind_the_other(&self, several: usize, size: usize) -> Verdict {
+        let mut waiting = Vec::new();
+        for _ in 0..several {
+            let (group, edits) = self.issue(&[size])?;
+            for edit in edits {
+                waiting.push((group, self.journal.append(edit).with_seq()));
+            }
+        }
+        for (group, append) in waiting {
+            let answer = append.await.map(|(seq, _)| seq);
+            if self.answers.of_append(group, answer, true)? {
+                self.io.promised("acknowledged").await;
+            }
+        }
+        self.look()
     }
 
     /// Whether it closed cleanly.

@@ -276,12 +276,11 @@ async fn fill<I: Io>(
     prefix: &str,
     body: Bytes,
 ) -> Result<Arc<I::File>> {
-    draft
-        .write(0, Bytes::copy_from_slice(&header.encode(prefix)))
-        .await?;
-    if !body.is_empty() {
-        draft.write(FRAMES_OFFSET, body).await?;
-    }
+    // The place of the seal, too: space that is only allocated may hold what was there before.
+    let mut bytes = BytesMut::from(&header.encode(prefix)[..]);
+    bytes.resize(usize_of(FRAMES_OFFSET), 0);
+    bytes.extend_from_slice(&body);
+    draft.write(0, bytes.freeze()).await?;
     draft.publish().await
 }
 
