@@ -108,6 +108,7 @@ mod profile;
 mod random;
 mod rate;
 mod run;
+mod settle;
 mod states;
 mod strike;
 mod sync;

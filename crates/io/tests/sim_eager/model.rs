@@ -89,8 +89,9 @@ impl Disk {
         let file = self.file_mut(path)?;
         if size < file.seen.len() {
             file.cuts.push((stamp, size));
-            file.seen.truncate(size);
-            if !size.is_multiple_of(SECTOR) {
+            let cut_off = file.seen.split_off(size);
+            let rest = size.next_multiple_of(SECTOR) - size;
+            if cut_off.iter().take(rest).any(|byte| *byte != 0) {
                 // The rest of the sector is zeroed in place.
                 file.version(stamp, size / SECTOR);
             }
