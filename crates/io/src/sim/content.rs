@@ -210,7 +210,7 @@ impl Content {
         for start in self.unsettled(self.sectors(&range), boot) {
             self.split(start);
             self.split(start + 1);
-            let is_seen = self.unwritten.seen.contains(&start);
+            let is_seen = self.is_seen(start);
             let sector = self.sector;
             let run = self.runs.entry(start).or_insert_with(|| Run {
                 sectors: 1,
@@ -271,8 +271,7 @@ impl Content {
     fn gaps(&self, sectors: Range<u64>) -> impl Iterator<Item = u64> {
         let open = sectors.start..sectors.end.min(self.unwritten.end);
         open.filter(|sector| {
-            !self.unwritten.seen.contains(sector)
-                && self.runs_in(*sector..*sector + 1).next().is_none()
+            !self.is_seen(*sector) && self.runs_in(*sector..*sector + 1).next().is_none()
         })
     }
 
@@ -333,6 +332,28 @@ impl Content {
             let chain = Chain::settled(stamp, data);
             self.runs.insert(0, Run { sectors, chain });
         }
+    }
+
+    /// The runs among which are all that are not certain.
+    pub(super) fn dirty_runs(&self) -> impl Iterator<Item = (u64, &Run)> {
+        let runs = self.runs.range(self.dirty_from..);
+        runs.map(|(start, run)| (*start, run))
+    }
+
+    /// Whether the sector was found to be zeros after a power loss.
+    pub(super) fn is_seen(&self, sector: u64) -> bool {
+        self.unwritten.seen.contains(&sector)
+    }
+
+    /// How many sectors that were never written may hold something: those that do so already, or
+    /// those that will when the power goes at this size.
+    pub(super) fn unwritten(&self, size: Option<u64>) -> u64 {
+        let end = size.map_or(self.unwritten.end, |size| size.div_ceil(self.sector));
+        let runs = self.runs.range(..end);
+        let written = runs.map(|(start, run)| run.sectors.min(end - start));
+        let is_gap = |sector: &&u64| self.runs_in(**sector..**sector + 1).next().is_none();
+        let seen = self.unwritten.seen.range(..end).filter(is_gap);
+        end - written.sum::<u64>() - seen.count() as u64
     }
 
     /// Whether it holds nothing but zeros.

@@ -42,13 +42,15 @@ impl Disk {
     pub(super) fn create_dir_all(&mut self, path: &Path, tape: &mut Tape) -> io::Result<()> {
         let mut directory = ROOT;
         let names: Vec<&OsStr> = names(path).collect::<io::Result<_>>()?;
-        for name in names {
+        let mut names = names.into_iter();
+        while let Some(name) = names.next() {
             let place = Place {
                 directory,
                 name: name.into(),
             };
             directory = match self.find(&place, tape) {
                 Some(id) if self.inode(id).is_directory() => id,
+                Some(_) if names.len() == 0 => return Err(io::ErrorKind::AlreadyExists.into()),
                 Some(_) => return Err(io::ErrorKind::NotADirectory.into()),
                 None => self.create(&place, Body::Directory(Directory::default()))?,
             };
@@ -85,7 +87,7 @@ impl Disk {
         if replaced == Some(source) {
             return Ok(());
         }
-        self.check_rename(source, &to, replaced, tape)?;
+        self.check_rename(source, &from, replaced, &to, tape)?;
         let stamp = self.stamp();
         self.set(&from, stamp, None, Some(to.clone()));
         self.set(&to, stamp, Some(source), Some(from));
@@ -104,14 +106,13 @@ impl Disk {
     }
 
     pub(super) fn hard_link(&mut self, from: &Path, to: &Path, tape: &mut Tape) -> io::Result<()> {
-        let from = self.place(from, tape)?;
+        let source = self.walk(from, tape)?;
         let to = self.place(to, tape)?;
-        let source = self.find(&from, tape).ok_or(io::ErrorKind::NotFound)?;
-        if self.inode(source).is_directory() {
-            return Err(io::ErrorKind::PermissionDenied.into());
-        }
         if self.find(&to, tape).is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        if self.inode(source).is_directory() {
+            return Err(io::ErrorKind::PermissionDenied.into());
         }
         let stamp = self.stamp();
         self.set(&to, stamp, Some(source), None);
@@ -233,8 +234,9 @@ impl Disk {
     fn check_rename(
         &mut self,
         source: InodeId,
-        to: &Place,
+        from: &Place,
         replaced: Option<InodeId>,
+        to: &Place,
         tape: &mut Tape,
     ) -> io::Result<()> {
         let moves_directory = self.inode(source).is_directory();
@@ -244,6 +246,9 @@ impl Disk {
         let Some(replaced) = replaced else {
             return Ok(());
         };
+        if self.holds(replaced, from.directory) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
         match (moves_directory, self.inode(replaced).is_directory()) {
             (true, false) => Err(io::ErrorKind::NotADirectory.into()),
             (false, true) => Err(io::ErrorKind::IsADirectory.into()),

@@ -22,7 +22,7 @@ use super::chain::Stamp;
 use super::choice::{Purpose, Tape};
 use super::content::Content;
 use super::inode::{Body, Directory, Inode, InodeId};
-use super::medium::{DiskModel, Lapses, Medium, Origin};
+use super::medium::{DiskModel, Lapses, Origin};
 use super::mood::{Part, Survivor};
 use super::profile::{MetadataOrder, Profile};
 use super::world::Unreadable;
@@ -70,8 +70,8 @@ pub(super) struct Disk {
     pub(super) full: bool,
     /// The file that was freed last, and the one that was when the power went: its blocks are what
     /// other files may find. Kept only where the model has stale blocks.
-    freed: Option<Arc<Inode>>,
-    recycled: Option<Arc<Inode>>,
+    pub(super) freed: Option<Arc<Inode>>,
+    pub(super) recycled: Option<Arc<Inode>>,
 }
 
 impl Disk {
@@ -314,6 +314,7 @@ impl Disk {
 
     pub(super) fn set_len(&mut self, id: InodeId, len: u64, tape: &mut Tape) -> io::Result<()> {
         let size = self.size(id, tape);
+        end_of(len, 0)?;
         if len == size {
             return Ok(());
         }
@@ -435,15 +436,7 @@ impl Disk {
             return;
         }
         let recycled = self.recycled.clone();
-        let medium = Medium {
-            model: self.model,
-            size: self.inode(id).size.newest().value.unwrap_or(0),
-            seed: id.0,
-            removed: recycled.as_deref().and_then(|inode| match &inode.body {
-                Body::File(content) => Some(content),
-                Body::Directory(_) => None,
-            }),
-        };
+        let medium = self.medium(id, recycled.as_deref());
         let crash = self.crashes;
         let mut lapses = self.lapses;
         let Ok(content) = self.content_mut(id) else {
@@ -483,10 +476,11 @@ impl Disk {
     }
 }
 
+/// Where the range ends. The largest offset that a file system takes is that of a signed number.
 fn end_of(offset: u64, len: u64) -> io::Result<u64> {
-    // The largest offset that a file system takes is that of a signed number.
-    let end = offset
-        .checked_add(len)
-        .filter(|end| i64::try_from(*end).is_ok());
-    end.ok_or_else(|| io::ErrorKind::FileTooLarge.into())
+    let offset = i64::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let end = i64::try_from(len)
+        .ok()
+        .and_then(|len| offset.checked_add(len));
+    Ok(end.ok_or(io::ErrorKind::FileTooLarge)?.unsigned_abs())
 }

@@ -52,6 +52,19 @@ impl DiskImage {
         self
     }
 
+    /// How many states a crash of this kind may leave, at most.
+    ///
+    /// It is the number of versions that a reader could tell apart of each sector, each size and
+    /// each name, multiplied: a rename counts once, and metadata that survives in order counts by its
+    /// moments. That is exact where only the bytes of one size differ. Elsewhere it counts states
+    /// that look the same, such as what a file holds beyond a size that was lost, or without a name.
+    ///
+    /// It looks at what is not durable, and at every name, and decides nothing. A number that is too
+    /// large for `f64` is its largest.
+    pub fn legal_states(&self, profile: Profile) -> f64 {
+        self.disk.legal_states(profile)
+    }
+
     /// The choices that were made by looking at this image.
     pub fn tape(&self) -> &Tape {
         &self.tape

@@ -147,6 +147,7 @@ impl Io for SimIo {
 
     async fn available_space(&self, path: &Path) -> io::Result<u64> {
         self.operate(Operation::AvailableSpace, path, |state| {
+            state.disk.walk(path, &mut state.tape)?;
             Ok(state.disk.available())
         })
         .await

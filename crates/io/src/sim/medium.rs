@@ -4,6 +4,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::chain::Chain;
 use super::content::Content;
+use super::disk::Disk;
+use super::inode::{Body, Inode, InodeId};
 use super::random::{Random, mix};
 use super::run::{distinct, part, reads_same};
 
@@ -87,6 +89,21 @@ impl Lapses {
             Origin::Stale => self.stale += 1,
             Origin::Torn => self.torn += 1,
             Origin::Destroyed => self.destroyed += 1,
+        }
+    }
+}
+
+impl Disk {
+    /// What the file lies on, with the blocks of a removed one.
+    pub(super) fn medium<'a>(&self, id: InodeId, removed: Option<&'a Inode>) -> Medium<'a> {
+        Medium {
+            model: self.model,
+            size: self.inode(id).size.newest().value.unwrap_or(0),
+            seed: id.0,
+            removed: removed.and_then(|inode| match &inode.body {
+                Body::File(content) => Some(content),
+                Body::Directory(_) => None,
+            }),
         }
     }
 }

@@ -83,9 +83,10 @@
 //!
 //! A write that damages sectors which it does not cover; a sector torn in more than two pieces, or
 //! between more versions than two that follow each other; blocks of which two files both think that
-//! they are theirs; file attributes; symbolic links; the removal of directories; more than one
-//! process. Paths start at the root, whether they say so or not, and `..` is refused. Short
-//! transfers and interrupted calls are hidden by every backend, so there are none here.
+//! they are theirs; old bytes in space that was found to be zeros once, cut off, and taken again;
+//! file attributes; symbolic links; the removal of directories; more than one process. Paths start
+//! at the root, whether they say so or not, and `..` is refused. Short transfers and interrupted
+//! calls are hidden by every backend, so there are none here.
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -117,6 +118,7 @@ mod profile;
 mod random;
 mod rate;
 mod run;
+mod states;
 mod strike;
 mod sync;
 mod world;

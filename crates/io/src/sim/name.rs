@@ -89,7 +89,7 @@ impl Disk {
 
     /// The versions of a name that a reader can tell apart where there is no order, the newest
     /// first. Between two of them that look the same no rename ties the name to another one.
-    fn distinct_entries(&self, chain: &Chain<Entry>) -> Vec<usize> {
+    pub(super) fn distinct_entries(&self, chain: &Chain<Entry>) -> Vec<usize> {
         let mut found = Vec::with_capacity(chain.versions().len());
         let mut seen = Vec::new();
         for (index, version) in chain.versions().iter().enumerate().rev() {
@@ -254,7 +254,7 @@ impl Disk {
 }
 
 /// Whether the name may be absent with all else as it is if this version survives.
-fn can_be_absent(versions: &[Version<Entry>], index: usize) -> bool {
+pub(super) fn can_be_absent(versions: &[Version<Entry>], index: usize) -> bool {
     let is_tied = |version: &Version<Entry>| version.value.partner.is_some();
     let first = versions[..=index].iter().rposition(is_tied).unwrap_or(0);
     let after = versions[index + 1..].iter().position(is_tied);

@@ -56,8 +56,22 @@ impl MetadataOrder {
 
     /// The kind of power loss that came next after this stamp.
     pub(super) fn profile(&self, stamp: Stamp) -> Profile {
-        let next = self.losses.iter().find(|loss| stamp <= loss.end);
-        next.map_or(Profile::KillOnly, |loss| loss.profile)
+        self.loss(stamp).1
+    }
+
+    /// Which power loss came next after this stamp, and its kind.
+    pub(super) fn loss(&self, stamp: Stamp) -> (usize, Profile) {
+        let next = self.losses.iter().position(|loss| stamp <= loss.end);
+        let next = next.map(|index| (index, self.losses[index].profile));
+        next.unwrap_or((self.losses.len(), Profile::KillOnly))
+    }
+
+    /// Whether it is known what becomes of metadata of this stamp where it survives in order.
+    pub(super) fn is_known(&self, stamp: Stamp) -> bool {
+        match self.losses.iter().find(|loss| stamp <= loss.end) {
+            Some(loss) => stamp <= loss.survived || stamp >= loss.lost,
+            None => stamp <= self.synced,
+        }
     }
 
     /// Decides how many of a chain's versions have survived, given the stamps of all that may;

@@ -17,6 +17,11 @@ impl Run {
         self.chain.versions()[0].stamp
     }
 
+    /// The history of one of the sectors, which are so many bytes each.
+    pub(super) fn sector(&self, index: u64, bytes: u64) -> Chain<Bytes> {
+        self.chain.map(|value| part(value, index * bytes, bytes))
+    }
+
     /// The newest version until `until` never reaches the disk; the one that `choose` takes of those
     /// before it does.
     pub(super) fn forget(&mut self, until: Stamp, choose: &mut dyn FnMut(u32) -> u32) {

@@ -29,6 +29,8 @@ pub struct CrashPoint {
     pub ordinal: u64,
     /// What was about to happen, or had just happened.
     pub kind: CrashKind,
+    /// How many decisions the tape had made by then, the one about a crash here included.
+    pub digits: usize,
     /// The disk at that moment, for [`Sim::boot`](super::Sim::boot). It is not crashed yet, so one
     /// image serves all profiles.
     pub image: DiskImage,
@@ -218,6 +220,7 @@ impl World {
             let point = CrashPoint {
                 ordinal,
                 kind,
+                digits: state.tape.digits().len(),
                 image,
             };
             (hook, point)

@@ -122,10 +122,19 @@ impl Run {
             assert_same(&found, &expected, || {
                 format!("{profile:?} {:?}", self.trace)
             });
+            if profile == KillOnly || self.changes_bytes_only() {
+                let states = f64::from(u32::try_from(found.len()).unwrap());
+                assert_eq!(self.lazy.legal_states(profile), states);
+            }
             if profile != Ext4Ordered && self.shows_every_choice() {
                 assert_eq!(runs, found.len(), "{profile:?} {:?}", self.trace);
             }
         }
+    }
+
+    fn changes_bytes_only(&self) -> bool {
+        let in_place = [Op::Write("a", 1, 1), Op::Sync("a"), Op::SyncDir("")];
+        self.trace.iter().all(|op| in_place.contains(op))
     }
 
     /// Whether two runs never look the same where there is no order.
@@ -150,6 +159,8 @@ fn outcomes(image: &DiskImage, profile: Profile) -> (BTreeSet<String>, usize) {
         next = crashed.tape().successor();
         runs += 1;
     }
+    let states = u32::try_from(found.len()).unwrap();
+    assert!(image.legal_states(profile) >= f64::from(states));
     (found, runs)
 }
 

@@ -52,6 +52,8 @@ fn outcomes(image: &DiskImage, profile: Profile, names: &[&str]) -> BTreeSet<Str
         found.insert(show(&mut crashed, names));
         next = crashed.tape().successor();
     }
+    let states = u32::try_from(found.len()).unwrap();
+    assert!(image.legal_states(profile) >= f64::from(states));
     found
 }
 
@@ -584,4 +586,30 @@ fn a_cut_that_nobody_has_looked_at_stays_open() {
     let image = next_life(&image, Tape::zeros(), async |io| sync(&io, "old").await);
     let states = ["\"OLD.x509 Ax512\"", "\"OL.x510 Ax512\"", "\"OL\""];
     expect(&image, Posix, &["old"], &states);
+}
+
+/// The number that no enumeration reaches.
+#[test]
+fn states_are_counted_without_visiting_them() {
+    let records = |sectors: usize| {
+        run(async move |io| {
+            let file = open(&io, "old").await?;
+            file.set_len(512 * sectors as u64).await?;
+            file.sync_data().await?;
+            file.write_at(0, vec![b'x'; 512 * sectors].into()).await
+        })
+    };
+    for profile in [Ext4Ordered, Posix] {
+        assert_eq!(records(2).legal_states(profile), 4.0);
+        assert_eq!(records(128).legal_states(profile), 2_f64.powi(128));
+        assert_eq!(records(5000).legal_states(profile), f64::MAX);
+    }
+    assert_eq!(records(128).legal_states(KillOnly), 1.0);
+
+    let renames = run(async |io| {
+        rename(&io, "old", "a").await?;
+        rename(&io, "sub/kept", "sub/b").await
+    });
+    assert_eq!(renames.legal_states(Ext4Ordered), 3.0, "in their order");
+    assert_eq!(renames.legal_states(Posix), 4.0, "each once");
 }

@@ -20,10 +20,10 @@ pub(super) struct Case<P: Program> {
     pub(super) plan: Plan<P::Op>,
 }
 
-/// A crash: what is on the disk, and what had happened until then.
+/// A crash that was, or that could have been: what is on the disk, and what had happened until then.
 #[derive(Clone)]
 pub(super) struct Checkpoint<P: Program> {
-    /// So many decisions had been made.
+    /// So many decisions had been made, the last of them for or against a crash here.
     pub(super) digits: usize,
     pub(super) image: DiskImage,
     /// How many lives are over.
@@ -44,49 +44,50 @@ pub(super) struct Ended {
 impl<P: Program> Case<P> {
     /// Runs from the start.
     pub(super) fn run(&self, tape: Tape) -> Ended {
-        self.go(tape, None, &mut Vec::new(), None)
+        self.go(tape, None, None, None)
     }
 
     /// Runs from the start, and tells what happened.
     pub(super) fn tell(&self, tape: Tape) -> (Ended, Story) {
         let mut story = Story::default();
-        let ended = self.go(tape, None, &mut Vec::new(), Some(&mut story));
+        let ended = self.go(tape, None, None, Some(&mut story));
         (ended, story)
     }
 
-    /// Runs from the last of the crashes before, whose decisions the tape must share, and adds those
-    /// that it meets.
-    pub(super) fn resume(&self, tape: Tape, crashes: &mut Vec<Checkpoint<P>>) -> Ended {
-        let last = crashes.last().cloned();
-        self.go(tape, last, crashes, None)
+    /// Runs from a crash, whose decisions the tape must share, or from the start. Adds the crashes that
+    /// it meets, and those that it could have met.
+    pub(super) fn resume(
+        &self,
+        tape: Tape,
+        from: Option<Checkpoint<P>>,
+        crashes: &mut Vec<Checkpoint<P>>,
+    ) -> Ended {
+        self.go(tape, from, Some(crashes), None)
     }
 
     fn go(
         &self,
         mut tape: Tape,
         from: Option<Checkpoint<P>>,
-        crashes: &mut Vec<Checkpoint<P>>,
+        mut crashes: Option<&mut Vec<Checkpoint<P>>>,
         mut story: Option<&mut Story>,
     ) -> Ended {
         let mut hash = 0;
         let mut at = from.unwrap_or_else(|| self.begin(&mut tape));
         loop {
-            let outcome = self.live(&at, tape, story.as_deref_mut());
+            let outcome = self.live(&at, tape, crashes.as_deref_mut(), story.as_deref_mut());
             tape = outcome.tape;
             hash = outcome.hash ^ u64::rotate_left(hash, 1);
-            let verdict = match outcome.end {
-                End::Done(verdict) => verdict,
-                End::Crashed(next) => {
-                    crashes.push(Checkpoint::clone(&next));
-                    at = *next;
-                    continue;
+            match outcome.end {
+                End::Crashed(next) => at = *next,
+                End::Done(verdict) => {
+                    return Ended {
+                        tape,
+                        verdict,
+                        hash,
+                    };
                 }
-            };
-            return Ended {
-                tape,
-                verdict,
-                hash,
-            };
+            }
         }
     }
 
@@ -103,9 +104,15 @@ impl<P: Program> Case<P> {
     }
 
     /// One life behind a crash.
-    fn live(&self, at: &Checkpoint<P>, mut tape: Tape, story: Option<&mut Story>) -> Outcome<P> {
+    fn live(
+        &self,
+        at: &Checkpoint<P>,
+        mut tape: Tape,
+        crashes: Option<&mut Vec<Checkpoint<P>>>,
+        story: Option<&mut Story>,
+    ) -> Outcome<P> {
         let plan = self.plan.life(at.lives);
-        let chosen = tape.choose(Purpose::Crash, at.profiles.len() as u32);
+        let chosen = tape.choose(Purpose::Survival, at.profiles.len() as u32);
         let profile = at.profiles[chosen as usize];
         let is_last = plan.crashes.is_empty();
         let sim = Sim::boot(
@@ -124,11 +131,27 @@ impl<P: Program> Case<P> {
             sim.faults().lie_about_syncs(true);
         }
         let history = Arc::new(Mutex::new(at.history.clone()));
+        let after = |digits, image, history| Checkpoint {
+            digits,
+            image,
+            lives: at.lives + 1,
+            history,
+            setting: at.setting.clone(),
+            profiles: plan.crashes.clone(),
+        };
+        let met = Arc::new(Mutex::new(Vec::new()));
+        if crashes.is_some() && !is_last {
+            let (seen, met) = (history.clone(), met.clone());
+            sim.on_crash_point(move |point| {
+                let history = lock(&seen).clone();
+                lock(&met).push((point.digits, point.image, history));
+            });
+        }
         let told = story.as_ref().map(|_| Arc::default());
         let life = Life {
             history: history.clone(),
             is_faulty: false,
-            script: plan.script,
+            script: plan.script.clone(),
             told: told.clone(),
         };
         let live = at.setting.program.live(sim.io(), life);
@@ -149,16 +172,19 @@ impl<P: Program> Case<P> {
             story.sector = at.setting.sim.sector_size;
         }
         let (tape, hash) = (sim.tape(), sim.trace_hash());
+        if let Some(crashes) = crashes {
+            let met = std::mem::take(&mut *lock(&met));
+            crashes.extend(
+                met.into_iter()
+                    .map(|(digits, image, history)| after(digits, image, history)),
+            );
+        }
         let end = match crash {
             None => End::Done(verdict),
-            Some(_) => End::Crashed(Box::new(Checkpoint {
-                digits: tape.digits().len(),
-                history: lock(&history).clone(),
-                image: sim.crash(),
-                lives: at.lives + 1,
-                setting: at.setting.clone(),
-                profiles: plan.crashes,
-            })),
+            Some(_) => {
+                let history = lock(&history).clone();
+                End::Crashed(Box::new(after(tape.digits().len(), sim.crash(), history)))
+            }
         };
         Outcome { tape, hash, end }
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use quipu_io::sim::Tape;
+use quipu_io::sim::{Digit, Purpose, Tape};
 
 use super::case::{Case, Checkpoint};
 use super::failure::Finding;
@@ -38,6 +38,7 @@ enum Source<P: Program> {
     /// Counts a tape up.
     Counting {
         next: Option<Tape>,
+        /// Where the run before crashed or could have crashed, in order.
         crashes: Vec<Checkpoint<P>>,
         /// How much is done, of 1.
         done: f64,
@@ -111,29 +112,37 @@ impl<P: Program> Exploration<P> {
             self.source = Source::Over;
             return None;
         };
-        let known = crashes.len();
-        let ended = self.case.resume(tape, crashes);
+        let begun = tape.digits().len();
+        let from = crashes.iter().rfind(|crash| crash.digits == begun).cloned();
         self.tally.executions += 1;
-        self.tally.traces += u64::from(crashes.is_empty());
-        self.tally.crashes += (crashes.len() - known) as u64;
+        let ended = self.case.resume(tape, from, crashes);
         if let Err(violation) = ended.verdict {
             let finding = Finding::new(&self.case, &ended.tape, violation);
             return Some(Err(Box::new(finding)));
         }
         *done = fraction(&ended.tape);
-        let digits = ended.tape.digits();
-        if let (Some(mut tape), Some(changed)) = (
-            ended.tape.successor(),
-            digits.iter().rposition(|d| d.value + 1 < d.radix),
-        ) {
-            while crashes.last().is_some_and(|crash| crash.digits > changed) {
-                crashes.pop();
-            }
-            if let Some(crash) = crashes.last() {
-                tape.skip(&digits[..crash.digits]);
-            }
-            *next = Some(tape);
+        if !ended.tape.digits().iter().any(is_crash) {
+            self.tally.traces += 1;
         }
+        let Some(mut tape) = ended.tape.successor() else {
+            return Some(Ok(()));
+        };
+        let made = ended.tape.digits();
+        let counts_up = |digit: &Digit| digit.value + 1 < digit.radix;
+        let shared = made.iter().rposition(counts_up).map_or(0, |last| last + 1);
+        let mut digits = made[..shared].to_vec();
+        if let Some(changed) = digits.last_mut() {
+            changed.value += 1;
+            self.tally.crashes += u64::from(is_crash(changed));
+        }
+        crashes.retain(|crash| crash.digits <= shared);
+        let last = crashes
+            .iter()
+            .rfind(|crash| is_crash(&digits[crash.digits - 1]));
+        if let Some(last) = last {
+            tape.skip(&digits[..last.digits]);
+        }
+        *next = Some(tape);
         Some(Ok(()))
     }
 
@@ -180,6 +189,10 @@ impl<P: Program> Iterator for Exploration<P> {
     }
 }
 
+fn is_crash(digit: &Digit) -> bool {
+    digit.purpose == Purpose::Crash && digit.value > 0
+}
+
 /// Where a run stands among all that counting visits.
 fn fraction(tape: &Tape) -> f64 {
     let (mut done, mut share) = (0.0, 1.0);
@@ -197,5 +210,40 @@ impl<P: Program> std::fmt::Debug for Source<P> {
             Source::Seeds { .. } => "seeds",
             Source::Over => "over",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::check::{Bounds, JournalProgram, Notes, Plan};
+
+    /// Taking runs up at crashes leaves none out and adds none.
+    #[test]
+    fn taken_up_or_from_the_start_the_runs_are_the_same() {
+        let bounds = Bounds {
+            ops: 1,
+            crashes: 2,
+            after: 1,
+            ..Bounds::default()
+        };
+        let case = Case {
+            program: JournalProgram::<Notes>::new(Notes::edit),
+            plan: Plan::Counted(bounds),
+        };
+        let mut from_start = BTreeSet::new();
+        let mut next = Some(Tape::zeros());
+        while let Some(tape) = next {
+            let ended = case.run(tape);
+            next = ended.tape.successor();
+            from_start.insert(format!("{:?}", ended.tape));
+        }
+        let mut runs = Exploration::counting(case);
+        for run in runs.by_ref() {
+            run.unwrap();
+        }
+        assert_eq!(runs.tally().executions, from_start.len() as u64);
     }
 }
