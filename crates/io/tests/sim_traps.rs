@@ -294,8 +294,8 @@ mod wakes {
         sim.io().spawn(async move {
             done.store(1, Ordering::Relaxed);
         });
-        // It is the only step that is delayed; the other one asks again and again.
-        sim.faults().strike_nth(Fault::DelayedWake, 2);
+        // The task is held back, and the main future asks for it again and again.
+        sim.faults().strike_nth(Fault::DelayedWake, 1);
         let busy = poll_fn(|context| match seen.load(Ordering::Relaxed) {
             0 => {
                 context.waker().wake_by_ref();
