@@ -11,19 +11,21 @@ use quipu_io::{Bytes, File, Io, OpenOptions};
 const SECTORS: usize = 20;
 const SECTOR: usize = 512;
 const SEEDS: u64 = 1000;
+const OVER: [&str; 4] = ["over-1", "over-2", "over-3", "over-4"];
+const GROWN: [&str; 4] = ["grown-1", "grown-2", "grown-3", "grown-4"];
 
 fn sectors(byte: u8, count: usize) -> Bytes {
     vec![byte; count * SECTOR].into()
 }
 
-/// Two files with sectors that were written over, two that have grown, two new names, and a file of
+/// Four files with sectors that were written over, four that have grown, two new names, and a file of
 /// which nothing is open but a few sectors in the middle. Nothing is synced.
 fn image() -> DiskImage {
     let mut image = DiskImage::empty(512);
-    for name in ["over-1", "over-2", "middle"] {
+    for name in ["over-1", "over-2", "over-3", "over-4", "middle"] {
         image.write(name, sectors(b'0', SECTORS)).unwrap();
     }
-    for name in ["grown-1", "grown-2"] {
+    for name in GROWN {
         image.write(name, "").unwrap();
     }
     let sim = Sim::boot(image, SimOptions::default());
@@ -34,7 +36,7 @@ fn image() -> DiskImage {
 
 async fn write(io: &SimIo) -> std::io::Result<()> {
     let open = async |name: &'static str| io.open(Path::new(name), OpenOptions::Create).await;
-    for name in ["over-1", "over-2", "grown-1", "grown-2"] {
+    for name in OVER.into_iter().chain(GROWN) {
         open(name)
             .await?
             .write_at(0, sectors(b'1', SECTORS))
@@ -55,8 +57,8 @@ async fn write(io: &SimIo) -> std::io::Result<()> {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Left {
     names: usize,
-    over: [String; 2],
-    grown: [String; 2],
+    over: [String; 4],
+    grown: [String; 4],
     middle: String,
 }
 
@@ -77,8 +79,8 @@ fn left(image: &DiskImage, seed: u64) -> Left {
     };
     Left {
         names,
-        over: ["over-1", "over-2"].map(&mut read),
-        grown: ["grown-1", "grown-2"].map(&mut read),
+        over: OVER.map(&mut read),
+        grown: GROWN.map(&mut read),
         middle: read("middle"),
     }
 }
@@ -96,19 +98,19 @@ fn middle(part: &str) -> String {
 fn every_shape_comes_up() {
     let image = image();
     let found: BTreeSet<Left> = (0..SEEDS).map(|seed| left(&image, seed)).collect();
-    let both = |state: String| [state.clone(), state];
+    let each = |state: String| [(); 4].map(|()| state.clone());
     let all = of("1", SECTORS);
     let none = of("0", SECTORS);
     let whole = Left {
         names: 2,
-        over: both(all.clone()),
-        grown: both(all.clone()),
+        over: each(all.clone()),
+        grown: each(all.clone()),
         middle: middle("111"),
     };
     let nothing = Left {
         names: 0,
-        over: both(none.clone()),
-        grown: both(String::new()),
+        over: each(none.clone()),
+        grown: each(String::new()),
         middle: middle("000"),
     };
     let names_only = Left {
@@ -116,24 +118,24 @@ fn every_shape_comes_up() {
         ..nothing.clone()
     };
     let sizes_only = Left {
-        grown: both(none.clone()),
+        grown: each(none.clone()),
         ..names_only.clone()
     };
     let data_only = Left {
-        grown: both(String::new()),
+        grown: each(String::new()),
         ..whole.clone()
     };
     let last = of("0", SECTORS - 1) + "1";
     let last_sector = Left {
-        over: both(last.clone()),
-        grown: both(last),
+        over: each(last.clone()),
+        grown: each(last),
         middle: middle("001"),
         ..whole.clone()
     };
     let but_first = "0".to_string() + &of("1", SECTORS - 1);
     let all_but_first = Left {
-        over: both(but_first.clone()),
-        grown: both(but_first),
+        over: each(but_first.clone()),
+        grown: each(but_first),
         middle: middle("011"),
         ..whole.clone()
     };
@@ -148,15 +150,12 @@ fn every_shape_comes_up() {
     ] {
         assert!(found.contains(shape), "{name} in {SEEDS} seeds");
     }
-    let is_one_short = |left: &&Left| {
-        let one_sector = left.over[0].matches('0').count() == 1;
-        let rest = Left {
-            over: [all.clone(), left.over[1].clone()],
-            ..(*left).clone()
-        };
-        one_sector && rest == whole
+    let is_one_short = |left: &Left| {
+        let mut rest = left.clone();
+        rest.over[0] = all.clone();
+        left.over[0].matches('0').count() == 1 && rest == whole
     };
-    assert!(found.iter().any(|left| is_one_short(&left)), "all but one");
+    assert!(found.iter().any(is_one_short), "all but one");
 }
 
 /// One file or directory fares well and another badly, or in between.

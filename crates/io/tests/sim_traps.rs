@@ -110,9 +110,9 @@ async fn save(io: &SimIo, task: u64, value: u64) -> io::Result<()> {
 #[test]
 fn the_meaning_of_a_seed_is_fixed() {
     let hashes = [
-        6974552231136504380,
-        6973806270327385081,
-        13146500226854198276,
+        15853213868880539278,
+        9286899573911870880,
+        10675343238841144083,
     ];
     assert_eq!([1, 2, 3].map(golden_program), hashes);
 }
@@ -294,8 +294,8 @@ mod wakes {
         sim.io().spawn(async move {
             done.store(1, Ordering::Relaxed);
         });
-        // It is the only step that is delayed; the other one asks again and again.
-        sim.faults().strike_nth(Fault::DelayedWake, 2);
+        // The task is held back, and the main future asks for it again and again.
+        sim.faults().strike_nth(Fault::DelayedWake, 1);
         let busy = poll_fn(|context| match seen.load(Ordering::Relaxed) {
             0 => {
                 context.waker().wake_by_ref();

@@ -277,13 +277,15 @@ impl Trace {
                 *lane = step(*lane, u64::from_le_bytes(*word));
             }
         }
-        for byte in rest {
-            lanes[0] = step(lanes[0], u64::from(*byte));
+        let (words, rest) = rest.as_chunks::<8>();
+        for word in words {
+            lanes[0] = step(lanes[0], u64::from_le_bytes(*word));
         }
-        self.add(bytes.len() as u64);
-        for lane in lanes {
-            self.add(lane);
-        }
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        lanes[0] = step(lanes[0], u64::from_le_bytes(last));
+        let sum = lanes.into_iter().fold(bytes.len() as u64, step);
+        self.add(sum);
     }
 
     pub(super) fn hash(self) -> u64 {

@@ -41,7 +41,8 @@ impl Disk {
 
     pub(super) fn create_dir_all(&mut self, path: &Path, tape: &mut Tape) -> io::Result<()> {
         let mut directory = ROOT;
-        let mut names = names(path)?.into_iter();
+        let names: Vec<&OsStr> = names(path).collect::<io::Result<_>>()?;
+        let mut names = names.into_iter();
         while let Some(name) = names.next() {
             let place = Place {
                 directory,
@@ -159,15 +160,14 @@ impl Disk {
     /// What `path` leads to.
     pub(super) fn walk(&mut self, path: &Path, tape: &mut Tape) -> io::Result<InodeId> {
         let mut id = ROOT;
-        for name in names(path)? {
+        for name in names(path) {
+            let name = name?;
             if !self.inode(id).is_directory() {
                 return Err(io::ErrorKind::NotADirectory.into());
             }
-            let place = Place {
-                directory: id,
-                name: name.into(),
-            };
-            id = self.find(&place, tape).ok_or(io::ErrorKind::NotFound)?;
+            id = self
+                .look_up(id, name, tape)
+                .ok_or(io::ErrorKind::NotFound)?;
         }
         Ok(id)
     }
@@ -180,7 +180,8 @@ impl Disk {
         let boot = self.boot;
         let clock = self.clock;
         let mut directory = ROOT;
-        for name in names(path)? {
+        for name in names(path) {
+            let name = name?;
             let place = Place {
                 directory,
                 name: name.into(),
@@ -210,13 +211,24 @@ impl Disk {
 impl Disk {
     /// The directory that holds `path`, and the name in it.
     fn place(&mut self, path: &Path, tape: &mut Tape) -> io::Result<Place> {
-        let mut names = names(path)?;
-        let name = names.pop().ok_or(io::ErrorKind::IsADirectory)?;
+        let mut last = None;
+        for name in names(path) {
+            last = Some(name?);
+        }
+        let name = last.ok_or(io::ErrorKind::IsADirectory)?;
         let parent = path.parent().unwrap_or(Path::new(""));
         Ok(Place {
             directory: self.directory(parent, tape)?,
             name: name.into(),
         })
+    }
+
+    fn look_up(&mut self, directory: InodeId, name: &OsStr, tape: &mut Tape) -> Option<InodeId> {
+        if let Some(known) = self.known(directory, name) {
+            return known;
+        }
+        let name = name.into();
+        self.find(&Place { directory, name }, tape)
     }
 
     fn check_rename(
@@ -272,14 +284,10 @@ impl Disk {
 }
 
 /// The names along a path from the root. Relative paths start at the root too.
-fn names(path: &Path) -> io::Result<Vec<&OsStr>> {
-    let mut names = Vec::new();
-    for component in path.components() {
-        match component {
-            Component::Normal(name) => names.push(name),
-            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
-            Component::ParentDir => return Err(io::ErrorKind::InvalidInput.into()),
-        }
-    }
-    Ok(names)
+fn names(path: &Path) -> impl Iterator<Item = io::Result<&OsStr>> {
+    path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(Ok(name)),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+        Component::ParentDir => Some(Err(io::ErrorKind::InvalidInput.into())),
+    })
 }

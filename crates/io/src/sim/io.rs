@@ -124,7 +124,6 @@ impl Io for SimIo {
     }
 
     async fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        let path = &Arc::from(path);
         let find = |state: &mut State| state.disk.directory(path, &mut state.tape);
         self.world.sync(Operation::SyncDir, path, find).await
     }

@@ -68,6 +68,17 @@
 //! An operation has its effect when its future is first polled, and answers after its latency. If
 //! the future is dropped in between, a sync completes at that moment.
 //!
+//! # Faults
+//!
+//! [`Fault::ALL`] names what may go wrong while the program runs, each under one of two contracts
+//! ([`FaultClass`]). A fault strikes as its n-th opportunity ([`SimFaults::strike_nth`]) or by chance
+//! ([`FaultRates`]), and is counted when it does. [`FaultRates::swarm`] draws which kinds a run has at
+//! all. Every strike is a digit on the tape, and 0 is none.
+//!
+//! What else can be had from a tape: in which order tasks run ([`Schedule`]), how long operations take
+//! ([`Latency`]), and where the machine stops ([`CrashPlan`]). [`drop_after`] drops any future at any of
+//! its waits.
+//!
 //! # What it does not model
 //!
 //! A write that damages sectors which it does not cover; a sector torn in more than two pieces, or

@@ -6,6 +6,7 @@
 //!   or not at all. Whatever raises or cuts one chain does the same to the partner's.
 //! - A name whose inode did not survive is dropped.
 
+use std::ffi::OsStr;
 use std::io;
 
 use super::chain::{Chain, Stamp, Version};
@@ -32,6 +33,24 @@ pub(super) struct Place {
 }
 
 impl Disk {
+    /// What the name stands for, if nothing has to be decided for that.
+    ///
+    /// Most look-ups need no more, and no [`Place`].
+    pub(super) fn known(&self, directory: InodeId, name: &OsStr) -> Option<Option<InodeId>> {
+        let Body::Directory(directory) = &self.inode(directory).body else {
+            return None;
+        };
+        let Some(chain) = directory.entries.get(name) else {
+            return Some(None);
+        };
+        let Some(target) = chain.newest().value.target else {
+            return chain.is_settled(self.boot).then_some(None);
+        };
+        let inode = self.inode(target);
+        let is_known = chain.is_settled(self.boot) && inode.open_birth(self.boot).is_none();
+        (is_known && inode.size.newest().value.is_some()).then_some(Some(target))
+    }
+
     /// What the name stands for, which is decided here.
     pub(super) fn find(&mut self, place: &Place, tape: &mut Tape) -> Option<InodeId> {
         let boot = self.boot;

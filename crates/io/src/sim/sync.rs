@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
 use super::chain::Stamp;
 use super::fault::Fault;
@@ -11,17 +10,17 @@ use super::operation::Operation;
 use super::world::{CrashKind, State, World};
 
 /// A sync that was submitted.
-pub(super) struct PendingSync {
-    pub(super) world: Arc<World>,
+pub(super) struct PendingSync<'a> {
+    pub(super) world: &'a World,
     pub(super) operation: Operation,
     pub(super) inode: InodeId,
-    pub(super) path: Arc<Path>,
+    pub(super) path: &'a Path,
     /// What had been issued when it was submitted.
     pub(super) until: Stamp,
     pub(super) is_complete: bool,
 }
 
-impl PendingSync {
+impl PendingSync<'_> {
     pub(super) fn complete(&mut self) -> io::Result<()> {
         self.is_complete = true;
         {
@@ -43,7 +42,7 @@ impl PendingSync {
     }
 }
 
-impl Drop for PendingSync {
+impl Drop for PendingSync<'_> {
     /// An operation whose future is dropped still completes.
     fn drop(&mut self) {
         if !self.is_complete {
@@ -55,7 +54,7 @@ impl Drop for PendingSync {
 
 impl State {
     /// What a completed sync does to the disk.
-    fn finish_sync(&mut self, sync: &PendingSync) {
+    fn finish_sync(&mut self, sync: &PendingSync<'_>) {
         self.trace.add(sync.until);
         if self.lies() {
             self.faults.count(Fault::LyingSync);
@@ -73,7 +72,7 @@ impl State {
     }
 
     /// The failure of a sync, if it fails.
-    fn fail_sync(&mut self, sync: &PendingSync) -> Option<io::Result<()>> {
+    fn fail_sync(&mut self, sync: &PendingSync<'_>) -> Option<io::Result<()>> {
         let (inode, until) = (sync.inode, sync.until);
         let failure = self.faults.fail_sync(sync.operation, inode, &mut self.tape);
         let (how, kind) = failure?;

@@ -149,9 +149,9 @@ impl World {
 
     /// Starts a sync of the file or directory.
     pub(super) async fn sync(
-        self: &Arc<Self>,
+        &self,
         operation: Operation,
-        path: &Arc<Path>,
+        path: &Path,
         find: impl FnOnce(&mut State) -> io::Result<InodeId> + Send,
     ) -> io::Result<()> {
         let started = self.state().start(operation, path, |state| {
@@ -163,10 +163,10 @@ impl World {
             return pending().await;
         };
         let pending_sync = started.result.map(|(inode, until)| PendingSync {
-            world: Arc::clone(self),
+            world: self,
             operation,
             inode,
-            path: Arc::clone(path),
+            path,
             until,
             is_complete: false,
         });
