@@ -110,9 +110,9 @@ async fn save(io: &SimIo, task: u64, value: u64) -> io::Result<()> {
 #[test]
 fn the_meaning_of_a_seed_is_fixed() {
     let hashes = [
-        15853213868880539278,
-        9286899573911870880,
-        10675343238841144083,
+        7219562810770021360,
+        10781804249689036944,
+        939839046937199033,
     ];
     assert_eq!([1, 2, 3].map(golden_program), hashes);
 }
