@@ -3,7 +3,7 @@
 //!
 //! A site asks [`planted`] for a bug by its name. Without `--cfg quipu_planted`, which only
 //! `RUSTFLAGS` can set, the answer is a constant `false` and the site compiles to nothing. With it,
-//! the answer is "yes" for the one bug that was chosen by [`plant`], or by the environment variable
+//! the answer is "yes" for the one bug that was chosen by `plant`, or by the environment variable
 //! `QUIPU_PLANTED`.
 //!
 //! Invariants:
