@@ -40,6 +40,8 @@ pub(crate) struct Subject {
     pub(crate) append_os: Part<Measure>,
     pub(crate) replay: Part<Replay>,
     pub(crate) snapshot_stall: Part<SnapshotStall>,
+    /// Runs in the simulator, as many as there are appends.
+    pub(crate) explore: Part<Measure>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -100,6 +102,7 @@ impl Subject {
             Workload::AppendOs1 | Workload::AppendOs4 => self.append_os.err(),
             Workload::Replay => self.replay.err(),
             Workload::SnapshotStall => self.snapshot_stall.err(),
+            Workload::Explore => self.explore.err(),
         }
     }
 
@@ -118,6 +121,7 @@ impl Subject {
             (Workload::AppendOs1 | Workload::AppendOs4, Step::Measure) => {
                 self.append_os?(dir, load)
             }
+            (Workload::Explore, Step::Measure) => self.explore?(dir, load),
             (Workload::Replay, Step::Prepare) => prepare(self.replay?.prepare),
             (Workload::Replay, Step::Measure) => (self.replay?.replay)(dir, load),
             (Workload::SnapshotStall, Step::Prepare) => prepare(self.snapshot_stall?.prepare),

@@ -28,6 +28,8 @@ pub(crate) enum Workload {
     Replay,
     /// Latency of durable appends by one writer while the snapshot of a large state is written.
     SnapshotStall,
+    /// Crash executions of a journal in the simulator: open, replay, oracles; on one core.
+    Explore,
 }
 
 impl Workload {
@@ -39,6 +41,7 @@ impl Workload {
             Self::AppendOs4 => "append-os-4",
             Self::Replay => "replay",
             Self::SnapshotStall => "snapshot-stall",
+            Self::Explore => "explore",
         }
     }
 
@@ -51,6 +54,7 @@ impl Workload {
             Self::AppendOs4 => (4, 250_000.0, RECORD_BYTES),
             Self::Replay => (1, 2_000_000.0, 100),
             Self::SnapshotStall => (1, 20_000.0, RECORD_BYTES),
+            Self::Explore => (1, 20_000.0, 0),
         };
         let state_bytes = match self {
             Self::SnapshotStall => STATE_BYTES,
@@ -71,6 +75,7 @@ impl Workload {
             Self::Append1 | Self::Append64 | Self::AppendOs1 | Self::AppendOs4 => "appends/s",
             Self::Replay => "edits/s",
             Self::SnapshotStall => "us",
+            Self::Explore => "runs/s",
         }
     }
 
@@ -82,6 +87,7 @@ impl Workload {
             Self::AppendOs1 | Self::AppendOs4 => "one thread's own pwrite into an allocated file",
             Self::Replay => "framed read and checksum of the same edits",
             Self::SnapshotStall => "the same without a snapshot",
+            Self::Explore => "booting a simulated machine and reading one file",
         }
     }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use quipu_io::sim::{
-    CrashKind, DiskImage, FailedSync, Fault, FaultRates, Forget, Latency, Operation, Profile,
-    Schedule, Sim, SimIo, SimOptions, Stopped, Tape,
+    CrashKind, CrashPlan, DiskImage, FailedSync, Fault, FaultRates, Forget, Latency, Operation,
+    Profile, Schedule, Sim, SimIo, SimOptions, Stopped, Tape,
 };
 use quipu_io::{Bytes, File, Io, OpenOptions, Runtime, conformance};
 
@@ -352,7 +352,7 @@ mod crashes {
     #[test]
     fn the_machine_can_stop_at_a_point() {
         let sim = Sim::new(SimOptions {
-            crash_at: Some(1),
+            crash: CrashPlan::At(1),
             ..SimOptions::default()
         });
         let io = sim.io();
@@ -363,7 +363,7 @@ mod crashes {
             unreachable!("the second sync never completes");
         };
         let stopped: Result<(), _> = sim.block_on(program);
-        assert_eq!(stopped, Err(Stopped::Crashed { point: 1 }));
+        assert!(matches!(stopped, Err(Stopped::Crashed { point: 1, .. })));
         let lost = Tape::replay([1]);
         let mut image = sim.crash().crashed(Profile::Posix, lost);
         assert!(image.read("a").is_err());
@@ -404,7 +404,7 @@ mod crashes {
     #[test]
     fn a_crash_completes_no_sync() {
         let sim = Sim::new(SimOptions {
-            crash_at: Some(1),
+            crash: CrashPlan::At(1),
             ..SimOptions::default()
         });
         let io = sim.io();
@@ -415,7 +415,7 @@ mod crashes {
             futures::future::join(file.sync_data(), marked).await
         };
         let stopped = sim.block_on(program).map(drop);
-        assert_eq!(stopped, Err(Stopped::Crashed { point: 1 }));
+        assert!(matches!(stopped, Err(Stopped::Crashed { point: 1, .. })));
         let all_lost = Tape::replay([u32::MAX; 9]);
         let mut image = sim.crash().crashed(Profile::Posix, all_lost);
         assert!(image.read("a").is_err());
@@ -735,4 +735,54 @@ mod faults {
             assert!(struck.contains(&fault), "{fault:?} in {struck:?}");
         }
     }
+}
+
+/// Counting a tape up on which crashes are chosen stops the machine at each crash point once.
+#[test]
+fn chosen_crashes_come_at_each_point_once() {
+    let mut ends = Vec::new();
+    let mut next = Some(Tape::zeros());
+    while let Some(tape) = next {
+        let sim = Sim::new(SimOptions {
+            tape,
+            crash: CrashPlan::Chosen(1),
+            ..SimOptions::default()
+        });
+        let io = sim.io();
+        let marks = async {
+            io.mark("first");
+            io.sleep(Duration::from_micros(1)).await;
+            io.mark("second");
+            io.sleep(Duration::from_micros(1)).await;
+        };
+        ends.push(match sim.block_on(marks) {
+            Ok(()) => None,
+            Err(Stopped::Crashed { kind, .. }) => Some(kind.to_string()),
+            Err(other) => panic!("{other}"),
+        });
+        next = sim.tape().successor();
+    }
+    let expected = [
+        None,
+        Some("at \"second\"".to_owned()),
+        Some("at \"first\"".to_owned()),
+    ];
+    assert_eq!(ends, expected);
+}
+
+/// The end of a world drops all tasks, also those that wait, with all that they hold.
+#[test]
+fn tasks_that_wait_are_dropped_with_the_world() {
+    let held = Arc::new(());
+    let sim = Sim::new(SimOptions::default());
+    let io = sim.io();
+    let in_task = Arc::clone(&held);
+    io.spawn(async move {
+        std::future::pending::<()>().await;
+        drop(in_task);
+    });
+    sim.run_until_idle().unwrap();
+    assert_eq!(Arc::strong_count(&held), 2);
+    drop(sim);
+    assert_eq!(Arc::strong_count(&held), 1);
 }

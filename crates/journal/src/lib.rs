@@ -129,6 +129,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod append;
+#[cfg(feature = "check")]
+pub mod check;
 mod codec;
 mod directory;
 mod error;

@@ -31,6 +31,7 @@ pub(crate) const SUBJECT: Subject = Subject {
         replay,
     }),
     snapshot_stall: Err("it has no state"),
+    explore: Err("it does not run in the simulator"),
 };
 
 /// More than what one record takes beside its bytes: entry, chunk, checksum, end of entry.

@@ -12,6 +12,7 @@ use std::{
 
 use futures::future::join_all;
 use quipu_io::DiskIo;
+use quipu_journal::check::{self, Bounds, Notes, Plan};
 use quipu_journal::log::{Durability, Log, LogOptions};
 use quipu_journal::{Journal, Options, Replayable, SnapshotPolicy};
 use serde::{Deserialize, Serialize};
@@ -37,7 +38,26 @@ pub(crate) const SUBJECT: Subject = Subject {
         alone: |dir, load| append_beside(dir, load, false),
         snapshotting: |dir, load| append_beside(dir, load, true),
     }),
+    explore: Ok(explore),
 };
+
+/// Crash executions as the exhaustive tier makes them: open, replay, and all oracles.
+fn explore(_dir: &Path, load: Load) -> Result<Measurement> {
+    let check = check::journal::<Notes>(Notes::edit);
+    let bounds = Bounds {
+        ops: 4,
+        ..Bounds::default()
+    };
+    let mut runs = check.explore(Plan::Counted(bounds));
+    let start = Instant::now();
+    for _ in 0..load.appends {
+        match runs.next() {
+            Some(run) => run.map_err(|finding| finding.to_string())?,
+            None => return Err("there are fewer runs than that".into()),
+        }
+    }
+    Ok(Measurement::new(load.appends, start.elapsed()))
+}
 
 /// Counts its edits, and holds chunks of a state that is cheap to clone.
 #[derive(Default)]

@@ -25,6 +25,7 @@ pub(crate) const SUBJECT: Subject = Subject {
         replay,
     }),
     snapshot_stall: Err("it has no state"),
+    explore: Err("it does not run in the simulator"),
 };
 
 /// The group of the log that is replayed.

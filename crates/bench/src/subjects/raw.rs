@@ -11,6 +11,8 @@ use std::{
     time::Instant,
 };
 
+use quipu_io::sim::{DiskImage, Sim, SimOptions};
+
 use crate::{
     Result,
     load::{self, Latencies, Load, Records, Replayed},
@@ -27,6 +29,7 @@ pub(crate) const SUBJECT: Subject = Subject {
         replay,
     }),
     snapshot_stall: Err("it has no state"),
+    explore: Ok(boot_and_read),
 };
 
 /// Length and checksum, four bytes each.
@@ -34,6 +37,26 @@ const HEADER_BYTES: usize = 8;
 
 /// How much a replay reads at a time.
 const CHUNK_BYTES: usize = 1 << 20;
+
+/// The least that a crash execution has to do.
+fn boot_and_read(_dir: &Path, load: Load) -> Result<Measurement> {
+    let mut image = DiskImage::empty(512);
+    image.write("journal/segment", vec![1; 9000])?;
+    let start = Instant::now();
+    for _ in 0..load.appends {
+        let sim = Sim::boot(image.clone(), SimOptions::default());
+        let io = sim.io();
+        let read = sim.block_on(async {
+            let path = Path::new("journal/segment");
+            let file = quipu_io::Io::open(&io, path, quipu_io::OpenOptions::ReadOnly).await?;
+            quipu_io::File::read_at(&file, 0, 9000).await
+        })??;
+        if read.len() != 9000 {
+            return Err("a file is not as it was written".into());
+        }
+    }
+    Ok(Measurement::new(load.appends, start.elapsed()))
+}
 
 /// One thread, however many writers the load has, and one writer's part of it: the workload says
 /// how many times this is its limit.

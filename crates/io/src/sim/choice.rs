@@ -23,9 +23,13 @@ pub enum Purpose {
     Survival,
     /// The order of a directory listing.
     Listing,
+    /// What the program is asked to do: operations, sizes, options.
+    Workload,
+    /// Whether the machine stops here, and in which way.
+    Crash,
 }
 
-const PURPOSES: usize = 5;
+const PURPOSES: usize = 7;
 
 /// One decision that was made: `value` of `radix` possible ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +38,8 @@ pub struct Digit {
     pub value: u32,
     /// How many choices there were, at least 2.
     pub radix: u32,
+    /// What it was about.
+    pub purpose: Purpose,
 }
 
 /// Makes the decisions of a run and records them.
@@ -111,7 +117,11 @@ impl Tape {
             None => 0,
             Some(tail) => tail.draw(purpose, radix),
         });
-        self.made.push(Digit { value, radix });
+        self.made.push(Digit {
+            value,
+            radix,
+            purpose,
+        });
         value
     }
 
@@ -126,13 +136,24 @@ impl Tape {
             None => 0,
             Some(tail) => u32::from(tail.streams[purpose as usize].below(of) < chances),
         });
-        self.made.push(Digit { value, radix: 2 });
+        self.made.push(Digit {
+            value,
+            radix: 2,
+            purpose,
+        });
         value == 1
     }
 
     /// The decisions made so far, in order.
     pub fn digits(&self) -> &[Digit] {
         &self.made
+    }
+
+    /// Takes the first decisions as made already, so that a run can be taken up where an earlier one
+    /// had made just these: they must be the first of the given ones.
+    pub fn skip(&mut self, digits: &[Digit]) {
+        debug_assert!(self.made.is_empty() && digits.len() <= self.given.len());
+        self.made.extend_from_slice(digits);
     }
 
     /// The tape of the next run when counting up the digits of this one, the last digit fastest;
@@ -260,6 +281,19 @@ mod tests {
         let (first, tape) = run(Tape::seeded(3));
         let (second, _) = run(Tape::replay(tape.digits().iter().map(|d| d.value)));
         assert_eq!(first, second);
+    }
+
+    #[test]
+    fn a_run_is_taken_up_behind_the_decisions_it_shares() {
+        let mut tape = Tape::zeros();
+        for _ in 0..3 {
+            tape.choose(Purpose::Survival, 2);
+        }
+        let mut next = tape.successor().unwrap();
+        next.skip(&tape.digits()[..2]);
+        assert_eq!(next.choose(Purpose::Survival, 2), 1);
+        let values: Vec<u32> = next.digits().iter().map(|digit| digit.value).collect();
+        assert_eq!(values, [0, 0, 1]);
     }
 
     /// One more decision of one purpose does not shift those of another.

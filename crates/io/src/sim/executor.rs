@@ -232,9 +232,13 @@ impl Executor {
         };
         drop(tasks);
         drop(timers);
-        while !ready.is_empty() {
-            drop(ready);
+        // A task that waits is only dropped once it is run, so dropping the tasks has filled this again.
+        loop {
+            drop(std::mem::take(&mut ready));
             ready = std::mem::take(&mut self.lock().ready);
+            if ready.is_empty() {
+                break;
+            }
         }
         self.lock().draining = false;
     }

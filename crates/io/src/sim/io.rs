@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
+use super::choice::Purpose;
 use super::fault::Operation;
 use super::inode::InodeId;
 use super::world::{CrashKind, State, World};
@@ -46,6 +47,16 @@ impl SimIo {
     /// may come here.
     pub fn mark(&self, promise: impl Into<String>) {
         self.world.crash_point(CrashKind::Mark(promise.into()));
+    }
+
+    /// A number below `radix` that the tape decides, for a program that lets its run depend on it.
+    pub fn choose(&self, purpose: Purpose, radix: u32) -> u32 {
+        self.world.state().tape.choose(purpose, radix)
+    }
+
+    /// Whether the machine has stopped: whatever the program still does is no part of the run.
+    pub fn has_stopped(&self) -> bool {
+        self.world.state().stopped
     }
 
     async fn operate<T: Send>(

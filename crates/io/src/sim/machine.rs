@@ -15,7 +15,7 @@ use super::injection::SimFaults;
 use super::io::SimIo;
 use super::profile::Profile;
 use super::random::{Random, mix};
-use super::world::{CrashPoint, Latency, State, World};
+use super::world::{CrashKind, CrashPlan, CrashPoint, Latency, State, World};
 
 /// Keeps [`Io::random`](crate::Io::random) apart from the streams of a tape of the same seed.
 const RANDOM_LABEL: u64 = 1 << 32;
@@ -39,8 +39,8 @@ pub struct SimOptions {
     pub shuffle_listings: bool,
     /// After so many steps of tasks in one call the run is stopped as a live-lock.
     pub step_limit: u64,
-    /// Stops the machine at the crash point of this ordinal.
-    pub crash_at: Option<u64>,
+    /// When the machine stops by itself.
+    pub crash: CrashPlan,
 }
 
 impl Default for SimOptions {
@@ -55,7 +55,7 @@ impl Default for SimOptions {
             latency: Latency::Fixed,
             shuffle_listings: false,
             step_limit: 10_000_000,
-            crash_at: None,
+            crash: CrashPlan::Never,
         }
     }
 }
@@ -104,11 +104,13 @@ pub enum Stopped {
         /// What is not complete, and what each did last.
         waiting: Vec<String>,
     },
-    /// The machine stopped at [`SimOptions::crash_at`].
-    #[display("crashed at point {point}")]
+    /// The machine stopped, as [`SimOptions::crash`] has it.
+    #[display("crashed at point {point}, {kind}")]
     Crashed {
         /// The ordinal of the crash point.
         point: u64,
+        /// What was about to happen, or had just happened.
+        kind: CrashKind,
     },
 }
 
@@ -143,7 +145,8 @@ impl Sim {
             latency: options.latency,
             shuffle_listings: options.shuffle_listings,
             hook: None,
-            crash_at: options.crash_at,
+            crash: options.crash,
+            crashed: None,
             points: 0,
             stopped: false,
         };
@@ -297,9 +300,12 @@ impl Sim {
 
     fn check_crash(&self) -> Result<(), Stopped> {
         let state = self.world.state();
-        match state.crash_at {
-            Some(point) if state.stopped => Err(Stopped::Crashed { point }),
-            _ => Ok(()),
+        match &state.crashed {
+            Some((point, kind)) => Err(Stopped::Crashed {
+                point: *point,
+                kind: kind.clone(),
+            }),
+            None => Ok(()),
         }
     }
 

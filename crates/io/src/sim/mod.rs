@@ -105,4 +105,4 @@ pub use io::{SimFile, SimIo, SimLock};
 pub use machine::{Schedule, Sim, SimOptions, Stopped};
 pub use profile::Profile;
 pub use random::Random;
-pub use world::{CrashKind, CrashPoint, Latency};
+pub use world::{CrashKind, CrashPlan, CrashPoint, Latency};

@@ -31,12 +31,27 @@ pub struct CrashPoint {
 }
 
 /// What made a [`CrashPoint`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, derive_more::Display)]
 pub enum CrashKind {
     /// A sync of this file or directory was about to complete: nothing of it is certain yet.
+    #[display("before the sync of {}", _0.display())]
     BeforeSync(PathBuf),
     /// The program called [`SimIo::mark`](super::SimIo::mark): it has just promised something.
+    #[display("at \"{_0}\"")]
     Mark(String),
+}
+
+/// When the machine stops by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum CrashPlan {
+    /// It does not.
+    #[default]
+    Never,
+    /// At the crash point of this ordinal.
+    At(u64),
+    /// At every crash point the tape says whether it stops there, with so many chances in 10,000 where
+    /// the tape is a seeded one.
+    Chosen(u32),
 }
 
 /// How long operations take.
@@ -68,7 +83,9 @@ pub(super) struct State {
     pub(super) latency: Latency,
     pub(super) shuffle_listings: bool,
     pub(super) hook: Option<Hook>,
-    pub(super) crash_at: Option<u64>,
+    pub(super) crash: CrashPlan,
+    /// The crash point at which the machine has stopped.
+    pub(super) crashed: Option<(u64, CrashKind)>,
     pub(super) points: u64,
     /// The machine has stopped: no operation starts or completes any more.
     pub(super) stopped: bool,
@@ -167,8 +184,9 @@ impl World {
             }
             let ordinal = state.points;
             state.points += 1;
-            if state.crash_at == Some(ordinal) {
+            if state.crashes_at(ordinal) {
                 state.stopped = true;
+                state.crashed = Some((ordinal, kind.clone()));
             }
             let Some(hook) = state.hook.take() else {
                 return;
@@ -214,6 +232,14 @@ impl State {
         self.trace.add_bytes(path.as_os_str().as_encoded_bytes());
         self.trace.add(u64::from(result.is_ok()));
         Some((result, self.delay(operation)))
+    }
+
+    fn crashes_at(&mut self, ordinal: u64) -> bool {
+        match self.crash {
+            CrashPlan::Never => false,
+            CrashPlan::At(planned) => planned == ordinal,
+            CrashPlan::Chosen(chances) => self.tape.strikes(Purpose::Crash, chances, 10_000),
+        }
     }
 
     fn count_error(&mut self, error: &io::Error) {

@@ -1,19 +1,17 @@
 //! A reader beside a writer, under random schedules.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use futures::channel::oneshot;
 use quipu_io::sim::{CrashPoint, Profile, Sim, SimIo, SimOptions, Tape};
 use quipu_io::{Io, Runtime};
+use quipu_journal::check::settings::{busy, plain, tiny_segments};
+use quipu_journal::check::{DIR, History, Life, Notes, Op, Program, SECTOR, SMALL, oracles};
 use quipu_journal::{Error, Journal, Options, Reader, Seq, laws};
 
-use crate::history::History;
-use crate::life::{DIR, JournalProgram, lock};
-use crate::notes::Notes;
-use crate::oracles;
-use crate::scripted::variable;
-use crate::workload::{Op, Program, SECTOR, SMALL, busy, plain, tiny_segments};
+use crate::explored::variable;
+use crate::life::lock;
+use crate::notes::notes;
 
 /// What a reader has seen of a running journal: the highest edit, at the crash points from then on.
 type Seen = Arc<Mutex<u64>>;
@@ -56,8 +54,12 @@ async fn read_once(io: &SimIo, history: &Arc<Mutex<History>>, seen: &Seen) -> Re
     if last > Seq::ZERO {
         let mut reader = Reader::<Notes, _>::open(io.clone(), DIR).await?;
         let machine = reader.replay_to(last).await?;
-        let expected = oracles::fold::<Notes>(&lock(history), last.get());
-        assert_eq!(oracles::state(&machine), expected, "time travel to {last}");
+        let expected = oracles::encoded_fold::<Notes>(&lock(history), last.get()).unwrap();
+        assert_eq!(
+            oracles::state(&machine).unwrap(),
+            expected,
+            "time travel to {last}"
+        );
     }
     Ok(())
 }
@@ -83,14 +85,10 @@ fn check(seed: u64, options: &Options, ops: &[Op]) {
     io.spawn(async move {
         let _ = answer.send(reading.await);
     });
-    let dir: Arc<Path> = Path::new(DIR).into();
-    let writing = JournalProgram::<Notes>::run(
-        io.clone(),
-        dir,
-        history.clone(),
-        ops.to_vec(),
-        options.clone(),
-    );
+    let mut life = Life::new(History::default(), ops);
+    life.history = history;
+    let program = notes(options);
+    let writing = program.live(io.clone(), life);
     let both = async {
         writing.await.unwrap();
         let _ = end.send(());

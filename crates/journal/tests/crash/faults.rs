@@ -9,12 +9,12 @@ use quipu_io::Runtime;
 use quipu_io::sim::{
     CrashKind, DiskImage, FailedSync, Fault, Forget, Operation, Profile, Sim, SimOptions, Tape,
 };
+use quipu_journal::check::settings::{plain, tiny_segments};
+use quipu_journal::check::{DIR, History, Notes, PAGE, SECTOR, SMALL, oracles, shown};
 use quipu_journal::{Error, Journal, Options, Seq, laws};
 
-use crate::history::History;
-use crate::life::{DIR, lock, shown};
-use crate::notes::{Notes, Subject};
-use crate::workload::{PAGE, SECTOR, SMALL, plain, tiny_segments};
+use crate::life::lock;
+use crate::notes::note;
 
 type Io = quipu_io::sim::SimIo;
 
@@ -101,7 +101,7 @@ impl Run {
             for size in sizes {
                 let (group, edit) = {
                     let mut history = lock(&self.history);
-                    let edit = Notes::edit(history.next_id(), *size);
+                    let edit = note(history.next_id(), *size);
                     let encoded = laws::encode::<Notes>(&edit).unwrap();
                     (history.issue([encoded]), edit)
                 };
@@ -156,8 +156,8 @@ impl Run {
         let history = lock(&self.history);
         let visible = journal.status().applied.get();
         assert_eq!(visible, history.acknowledged as u64);
-        let expected = crate::oracles::fold::<Notes>(&history, visible);
-        assert_eq!(journal.read(crate::oracles::state::<Notes>), expected);
+        let expected = oracles::encoded_fold::<Notes>(&history, visible).unwrap();
+        assert_eq!(journal.read(oracles::state::<Notes>).unwrap(), expected);
     }
 
     /// Whatever crash follows, the next open that answers decides, and all goes on.
@@ -189,12 +189,12 @@ impl Run {
                         other.unwrap_or_else(|e| panic!("{profile:?}, {tape:?}, {options:?}: {e}"))
                     }
                 };
-                let shown = shown(&journal);
+                let shown = shown(&journal).unwrap();
                 if device {
                     history.acknowledged = 0;
                 }
                 history.reopen::<Notes>(&shown).unwrap();
-                let edit = Notes::edit(1_000_000, SMALL);
+                let edit = note(1_000_000, SMALL);
                 sim.block_on(journal.append(edit)).unwrap().unwrap();
                 sim.block_on(journal.close()).unwrap().unwrap();
                 image = self.sim.image();
@@ -336,7 +336,10 @@ fn an_open_that_cannot_read_changes_nothing() {
             }
             match opened {
                 // A snapshot that cannot be read is passed over for the one before.
-                Ok(journal) => history.clone().reopen::<Notes>(&shown(&journal)).unwrap(),
+                Ok(journal) => history
+                    .clone()
+                    .reopen::<Notes>(&shown(&journal).unwrap())
+                    .unwrap(),
                 Err(Error::Io { .. }) => assert_eq!(content(&sim.image()), content(&image)),
                 Err(other) => panic!("{other:?}"),
             }

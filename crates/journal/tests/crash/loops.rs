@@ -4,11 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use quipu_io::sim::{DiskImage, Profile, Sim, SimOptions, Tape};
+use quipu_journal::check::settings::plain;
+use quipu_journal::check::{DIR, Notes, SECTOR, SMALL};
 use quipu_journal::{Journal, Options};
 
-use crate::life::DIR;
-use crate::notes::{Notes, Subject};
-use crate::workload::{SECTOR, SMALL, plain};
+use crate::notes::note;
 
 const LOOPS: u64 = 1000;
 
@@ -32,10 +32,10 @@ fn crash(image: DiskImage, options: &Options, round: u64, edits: u64, torn: bool
             .await
             .unwrap();
         for id in 0..edits {
-            journal.append(Notes::edit(id, SMALL)).await.unwrap();
+            journal.append(note(id, SMALL)).await.unwrap();
         }
         if torn {
-            drop(journal.append(Notes::edit(edits, SECTOR)));
+            drop(journal.append(note(edits, SECTOR)));
         }
         journal
     };

@@ -7,69 +7,49 @@ use quipu_io::sim::{CrashKind, DiskImage, Profile, Sim, SimOptions, Tape};
 use quipu_journal::log::Durability::{Disk, Os};
 use quipu_journal::{Error, Journal, Options, log};
 
-use crate::history::History;
-use crate::life::{Conditions, DIR, JournalProgram, Life, Point, live};
-use crate::log_life::LogProgram;
-use crate::notes::Notes;
-use crate::workload::{LogOp, Op, Program, SECTOR, SMALL, busy, plain, tiny_segments};
+use quipu_journal::check::settings::{busy, plain, tiny_segments};
+use quipu_journal::check::{
+    Check, DIR, History, LogOp, LogProgram, Notes, Op, Plan, Program, SECTOR, SMALL, Scene,
+};
 
-/// No more tapes than this per crash.
-const BOUND: u32 = 60;
+use crate::life::{Lived, Point, calm, live};
+use crate::notes::notes;
 
-type Notebook = JournalProgram<Notes>;
-
-fn conditions(options: &Options, profile: Profile, tape: Tape, seed: u64) -> Conditions {
-    let sim = SimOptions {
-        profile,
-        tape,
-        seed,
-        ..SimOptions::default()
-    };
-    Conditions {
-        sim,
-        options: options.clone(),
-        collect: true,
-        lie: false,
-    }
+fn log(options: &Options) -> LogProgram {
+    LogProgram::new().with(options.clone())
 }
 
-fn first_life<P: Program>(options: &Options, ops: &[P::Op]) -> Life {
-    let conditions = conditions(options, Profile::Posix, Tape::zeros(), 1);
+fn first_life<P: Program<History = History>>(program: &P, ops: &[P::Op]) -> Lived {
     let image = DiskImage::empty(512);
-    let life = live::<P>(image, History::default(), ops, &conditions);
-    life.result.clone().unwrap();
-    life
+    let options = calm(Profile::Posix, Tape::zeros(), 1);
+    let lived = live(program, image, History::default(), ops, options);
+    lived.result.clone().unwrap();
+    lived
 }
 
-fn end(life: Life) -> Point {
+fn end(life: Lived) -> Point {
     life.points.into_iter().last().unwrap()
 }
 
-/// Lives one after the other, each ended by a crash of this kind at every point of it, with every
-/// outcome that the next life can tell apart, up to a bound.
-fn every_crash<P: Program>(options: &Options, first: &[P::Op], rest: &[(Profile, Vec<P::Op>)]) {
-    fn follow<P: Program>(options: &Options, point: &Point, rest: &[(Profile, Vec<P::Op>)]) {
-        let Some(((profile, ops), rest)) = rest.split_first() else {
-            return;
-        };
-        let mut next = Some(Tape::zeros());
-        for _ in 0..BOUND {
-            let Some(tape) = next else {
-                return;
-            };
-            let conditions = conditions(options, *profile, tape, 2 + rest.len() as u64);
-            let life = live::<P>(point.image.clone(), point.history.clone(), ops, &conditions);
-            let story = (&point.kind, profile, ops, &life.tape);
-            assert_eq!(life.result, Ok(()), "{story:?}");
-            for point in &life.points {
-                follow::<P>(options, point, rest);
-            }
-            next = life.tape.successor();
+/// Lives one after the other, each begun by a crash of this kind at every point of the one before,
+/// with every outcome that it can tell apart.
+fn every_crash<P: Program>(program: &P, first: &[P::Op], rest: &[(Profile, Vec<P::Op>)]) {
+    let mut scenes = vec![Scene {
+        ops: first.to_vec(),
+        crashes: Vec::new(),
+    }];
+    for (profile, ops) in rest {
+        if let Some(before) = scenes.last_mut() {
+            before.crashes.push(*profile);
         }
+        scenes.push(Scene {
+            ops: ops.clone(),
+            crashes: Vec::new(),
+        });
     }
-    for point in &first_life::<P>(options, first).points {
-        follow::<P>(options, point, rest);
-    }
+    let sector = 512;
+    let tally = Check::of(program.clone()).finish(Plan::Scripted { sector, scenes });
+    tally.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 // What went wrong without the rules.
@@ -80,14 +60,14 @@ fn nothing_is_built_on_a_name_that_is_not_durable() {
         (Profile::KillOnly, vec![Op::Append(SMALL)]),
         (Profile::Posix, vec![]),
     ];
-    every_crash::<Notebook>(&plain(), &[], &rest);
+    every_crash(&notes(&plain()), &[], &rest);
     // The name of a segment that a recovery has published, with edits in it.
     let rest = [
         (Profile::KillOnly, vec![]),
         (Profile::KillOnly, vec![]),
         (Profile::Posix, vec![]),
     ];
-    every_crash::<Notebook>(&plain(), &[Op::Append(SMALL)], &rest);
+    every_crash(&notes(&plain()), &[Op::Append(SMALL)], &rest);
 }
 
 #[test]
@@ -102,7 +82,7 @@ fn clean_is_not_taken_lightly() {
         (Profile::Posix, vec![LogOp::Append(SECTOR, Disk)]),
         (Profile::Posix, vec![]),
     ];
-    every_crash::<LogProgram>(&plain(), &first, &rest);
+    every_crash(&log(&plain()), &first, &rest);
 }
 
 #[test]
@@ -112,16 +92,22 @@ fn a_segment_number_is_used_twice() {
         (Profile::Posix, vec![]),
         (Profile::Posix, vec![Op::Append(SMALL)]),
     ];
-    every_crash::<Notebook>(&plain(), &[Op::Append(SMALL)], &rest);
+    every_crash(&notes(&plain()), &[Op::Append(SMALL)], &rest);
 }
 
 /// And if a file of the other generation is put in its place, the seal tells.
 #[test]
 fn a_seal_names_its_successor_by_generation() {
-    let point = end(first_life::<Notebook>(&plain(), &[Op::Append(SMALL)]));
+    let point = end(first_life(&notes(&plain()), &[Op::Append(SMALL)]));
     let second = |seed| {
-        let conditions = conditions(&plain(), Profile::KillOnly, Tape::zeros(), seed);
-        let life = live::<Notebook>(point.image.clone(), point.history.clone(), &[], &conditions);
+        let options = calm(Profile::KillOnly, Tape::zeros(), seed);
+        let life = live(
+            &notes(&plain()),
+            point.image.clone(),
+            point.history.clone(),
+            &[],
+            options,
+        );
         end(life).image
     };
     let (mut image, mut other) = (second(5), second(6));
@@ -144,14 +130,14 @@ fn damage_to_what_recovery_copied_is_told() {
 #[test]
 fn a_published_name_stands_for_a_whole_file() {
     let ops = [Op::Append(SMALL), Op::Append(SMALL), Op::Snapshot];
-    every_crash::<Notebook>(&tiny_segments(), &ops, &[(Profile::Posix, vec![])]);
+    every_crash(&notes(&tiny_segments()), &ops, &[(Profile::Posix, vec![])]);
 }
 
 #[test]
 fn recovery_syncs_the_directory_publishes_seals_and_then_answers() {
-    let point = end(first_life::<Notebook>(&plain(), &[Op::Append(SMALL)]));
-    let conditions = conditions(&plain(), Profile::KillOnly, Tape::zeros(), 3);
-    let life = live::<Notebook>(point.image, point.history, &[], &conditions);
+    let point = end(first_life(&notes(&plain()), &[Op::Append(SMALL)]));
+    let options = calm(Profile::KillOnly, Tape::zeros(), 3);
+    let life = live(&notes(&plain()), point.image, point.history, &[], options);
     let expected = [
         "journal",
         "2.log",
@@ -166,11 +152,11 @@ fn recovery_syncs_the_directory_publishes_seals_and_then_answers() {
 
 #[test]
 fn rotation_syncs_publishes_seals_and_then_acknowledges() {
-    let life = first_life::<LogProgram>(&plain(), &[LogOp::Append(SMALL, Os), LogOp::Rotate]);
+    let life = first_life(&log(&plain()), &[LogOp::Append(SMALL, Os), LogOp::Rotate]);
     let expected = ["1.log", "2.log", "journal", "1.log", "rotated", "the end"];
     assert_eq!(steps(&life)[steps(&life).len() - 6..], expected);
     let ops = [Op::Append(SMALL), Op::Append(SECTOR)];
-    let life = first_life::<Notebook>(&tiny_segments(), &ops);
+    let life = first_life(&notes(&tiny_segments()), &ops);
     let expected = [
         "2.log",
         "journal",
@@ -185,17 +171,17 @@ fn rotation_syncs_publishes_seals_and_then_acknowledges() {
 #[test]
 fn close_syncs_the_frames_and_then_the_seal() {
     let ops = [LogOp::Append(SMALL, Os), LogOp::Reopen];
-    let steps = steps(&first_life::<LogProgram>(&plain(), &ops));
+    let steps = steps(&first_life(&log(&plain()), &ops));
     let close = steps.iter().position(|step| step == "closed").unwrap();
     assert_eq!(steps[close - 2..close], ["1.log", "1.log"]);
-    every_crash::<LogProgram>(&plain(), &ops, &[(Profile::Posix, vec![])]);
+    every_crash(&log(&plain()), &ops, &[(Profile::Posix, vec![])]);
 }
 
 #[test]
 fn pruning_removes_snapshots_syncs_and_then_segments() {
     let mut ops = vec![Op::Append(SMALL); 6];
     ops.push(Op::Snapshot);
-    every_crash::<Notebook>(&busy(1), &ops, &[(Profile::Posix, vec![])]);
+    every_crash(&notes(&busy(1)), &ops, &[(Profile::Posix, vec![])]);
 }
 
 // Readings that are wrong.
@@ -204,9 +190,9 @@ fn pruning_removes_snapshots_syncs_and_then_segments() {
 #[test]
 fn copied_frames_prove_nothing() {
     let ops = [LogOp::Append(SMALL, Os); 3];
-    let point = end(first_life::<LogProgram>(&plain(), &ops));
-    let conditions = conditions(&plain(), Profile::KillOnly, Tape::zeros(), 3);
-    let life = live::<LogProgram>(point.image, point.history, &[], &conditions);
+    let point = end(first_life(&log(&plain()), &ops));
+    let options = calm(Profile::KillOnly, Tape::zeros(), 3);
+    let life = live(&log(&plain()), point.image, point.history, &[], options);
     let before_sync = CrashKind::BeforeSync(DIR.into());
     let points = life.points.into_iter();
     let read: Vec<_> = points
@@ -228,21 +214,21 @@ fn accepted_unproven_frames_are_copied_and_not_moved_over() {
 #[test]
 fn a_seal_without_successor_is_a_lower_bound() {
     let ops = [Op::Append(SMALL), Op::Reopen, Op::Append(SMALL)];
-    let image = end(first_life::<Notebook>(&plain(), &ops)).image;
+    let image = end(first_life(&notes(&plain()), &ops)).image;
     assert_eq!(open(&image).unwrap(), 2);
 }
 
 #[test]
 fn a_missing_successor_is_legal_below_the_oldest_snapshot() {
     let mut ops = vec![Op::Append(SMALL); 3];
-    let mut before = end(first_life::<Notebook>(&tiny_segments(), &ops)).image;
+    let mut before = end(first_life(&notes(&tiny_segments()), &ops)).image;
     ops.extend([
         Op::Snapshot,
         Op::Append(SMALL),
         Op::Append(SMALL),
         Op::Snapshot,
     ]);
-    let mut image = end(first_life::<Notebook>(&tiny_segments(), &ops)).image;
+    let mut image = end(first_life(&notes(&tiny_segments()), &ops)).image;
     assert!(image.read(segment(1)).is_err() && image.read(segment(2)).is_err());
     // A crash brought the first one back, whose seal names the second.
     image
@@ -262,7 +248,7 @@ fn a_missing_successor_is_legal_below_the_oldest_snapshot() {
 
 #[test]
 fn proofs_are_looked_for_at_every_position_beyond_a_bad_frame() {
-    let image = end(first_life::<Notebook>(&plain(), &[Op::Append(SMALL); 4])).image;
+    let image = end(first_life(&notes(&plain()), &[Op::Append(SMALL); 4])).image;
     let bytes = image.clone().read(segment(1)).unwrap();
     let starts = frames(&bytes);
     assert_eq!(starts.len(), 4);
@@ -295,7 +281,7 @@ fn a_floor_is_durable_before_anything_is_truncated() {
         Profile::Posix,
         vec![LogOp::Truncate(2), LogOp::Append(SMALL, Disk)],
     )];
-    every_crash::<LogProgram>(&tiny_segments(), &first, &rest);
+    every_crash(&log(&tiny_segments()), &first, &rest);
 }
 
 /// Truncating at a lower floor than an earlier call, which a crash cut short.
@@ -311,14 +297,14 @@ fn a_lower_floor_brings_nothing_back() {
         LogOp::Append(SMALL, Disk),
         LogOp::Truncate(0),
     ];
-    every_crash::<LogProgram>(&tiny_segments(), &first, &rest);
+    every_crash(&log(&tiny_segments()), &first, &rest);
 }
 
 // What no rule can see.
 
 #[test]
 fn the_last_frame_zeroed_is_a_prefix() {
-    let mut image = end(first_life::<Notebook>(&plain(), &[Op::Append(SECTOR); 3])).image;
+    let mut image = end(first_life(&notes(&plain()), &[Op::Append(SECTOR); 3])).image;
     let mut bytes = image.read(segment(1)).unwrap().to_vec();
     let last = frames(&bytes)[2] as usize;
     bytes[last..].fill(0);
@@ -328,8 +314,8 @@ fn the_last_frame_zeroed_is_a_prefix() {
 
 #[test]
 fn an_older_copy_of_the_last_segment_is_a_prefix() {
-    let mut older = end(first_life::<Notebook>(&plain(), &[Op::Append(SMALL)])).image;
-    let mut image = end(first_life::<Notebook>(&plain(), &[Op::Append(SMALL); 3])).image;
+    let mut older = end(first_life(&notes(&plain()), &[Op::Append(SMALL)])).image;
+    let mut image = end(first_life(&notes(&plain()), &[Op::Append(SMALL); 3])).image;
     image
         .write(segment(1), older.read(segment(1)).unwrap())
         .unwrap();
@@ -338,7 +324,7 @@ fn an_older_copy_of_the_last_segment_is_a_prefix() {
 
 #[test]
 fn a_marked_journal_without_a_segment_is_an_error() {
-    let mut image = end(first_life::<Notebook>(&plain(), &[Op::Append(SMALL)])).image;
+    let mut image = end(first_life(&notes(&plain()), &[Op::Append(SMALL)])).image;
     image.remove(segment(1)).unwrap();
     assert!(matches!(open(&image), Err(Error::Corrupt { .. })));
 }
@@ -348,10 +334,10 @@ fn a_marked_journal_without_a_segment_is_an_error() {
 /// Kills the first life at each of its points, opens and appends, and loses power at the end. What
 /// is left is damaged by removing the last segment, which must never go unnoticed.
 fn losing_the_last_segment_is_noticed(options: &Options, first: &[Op]) {
-    for point in first_life::<Notebook>(options, first).points {
-        let conditions = conditions(options, Profile::KillOnly, Tape::zeros(), 4);
+    for point in first_life(&notes(options), first).points {
+        let world = calm(Profile::KillOnly, Tape::zeros(), 4);
         let ops = [Op::Append(SMALL)];
-        let life = live::<Notebook>(point.image, point.history, &ops, &conditions);
+        let life = live(&notes(options), point.image, point.history, &ops, world);
         life.result.clone().unwrap();
         let kind = point.kind;
         let mut image = end(life).image.crashed(Profile::Posix, losing_everything());
@@ -401,7 +387,7 @@ fn a_snapshot_counts_once_its_name_is_durable() {
         (Profile::KillOnly, vec![Op::Snapshot]),
         (Profile::Posix, vec![]),
     ];
-    every_crash::<Notebook>(&options, &first, &rest);
+    every_crash(&notes(&options), &first, &rest);
 }
 
 // What the tests above are made of.
@@ -419,7 +405,7 @@ fn frames(bytes: &[u8]) -> Vec<u64> {
 }
 
 /// What was synced and promised, in order, by the short names of the files.
-fn steps(life: &Life) -> Vec<String> {
+fn steps(life: &Lived) -> Vec<String> {
     let short = |point: &Point| match &point.kind {
         CrashKind::Mark(mark) => mark.clone(),
         CrashKind::BeforeSync(path) => {
@@ -435,9 +421,9 @@ fn steps(life: &Life) -> Vec<String> {
 
 /// The image of a journal that was killed after these operations, opened, and killed again.
 fn unclean(options: &Options, ops: &[Op], edits: u64) -> DiskImage {
-    let point = end(first_life::<Notebook>(options, ops));
-    let conditions = conditions(options, Profile::KillOnly, Tape::zeros(), 3);
-    let life = live::<Notebook>(point.image, point.history, &[], &conditions);
+    let point = end(first_life(&notes(options), ops));
+    let options = calm(Profile::KillOnly, Tape::zeros(), 3);
+    let life = live(&notes(&plain()), point.image, point.history, &[], options);
     life.result.clone().unwrap();
     let point = end(life);
     assert_eq!(point.history.shown as u64, edits);

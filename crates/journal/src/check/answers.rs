@@ -1,0 +1,144 @@
+//! [`Answers`]: what each answer of a journal or a log means for the history (oracle 13).
+//!
+//! Where nothing can fail, an error is a violation. Where the disk may fail, errors are legal, and
+//! each says something that has to be true: what was refused is not there and never comes back; what
+//! is in doubt may be there; and behind what is in doubt nothing is committed any more.
+
+use std::sync::{Arc, Mutex};
+
+use super::history::History;
+use super::oracles::{ANSWERS, crash_never_keeps_it_from_opening};
+use super::program::lock;
+use super::violation::Verdict;
+use crate::{Error, Result, Seq};
+
+/// Judges the answers of one open journal or log.
+#[derive(Clone, Debug)]
+pub(super) struct Answers {
+    pub(super) history: Arc<Mutex<History>>,
+    is_faulty: bool,
+    /// The edit that somebody was told is in doubt, or 0 for any other failure that stops the log:
+    /// nothing behind it is committed.
+    stopped: Arc<Mutex<Option<u64>>>,
+}
+
+impl Answers {
+    pub(super) fn new(is_faulty: bool, history: Arc<Mutex<History>>) -> Answers {
+        Answers {
+            history,
+            is_faulty,
+            stopped: Arc::default(),
+        }
+    }
+
+    pub(super) fn is_faulty(&self) -> bool {
+        self.is_faulty || lock(&self.history).is_damaged
+    }
+
+    pub(super) fn has_stopped(&self) -> bool {
+        lock(&self.stopped).is_some()
+    }
+
+    /// What was opened; `None` if the disk is in the way.
+    pub(super) fn of_open<T>(&self, opened: Result<T>) -> Verdict<Option<T>> {
+        match opened {
+            Ok(opened) => Ok(Some(opened)),
+            Err(error) if lock(&self.history).is_damaged => self.typed(&error).map(|()| None),
+            // A read or a write that fails, or no room: but never a word of damage.
+            Err(Error::Io { .. } | Error::NoSpace { .. }) if self.is_faulty => Ok(None),
+            Err(error) => crash_never_keeps_it_from_opening(Err(error)),
+        }
+    }
+
+    /// Damage gives errors that name a file, or an error of the disk: nothing else.
+    fn typed(&self, error: &Error) -> Verdict {
+        match error {
+            Error::Locked { .. } | Error::Closed | Error::Overloaded { .. } => {
+                ANSWERS.broken(format!("the disk is damaged, and open says: {error}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the group was acknowledged.
+    pub(super) fn of_append(
+        &self,
+        group: u64,
+        answer: Result<Seq>,
+        durable: bool,
+    ) -> Verdict<bool> {
+        let mut history = lock(&self.history);
+        let mut stopped = lock(&self.stopped);
+        match answer {
+            // An answer from before may be heard after.
+            Ok(first) if stopped.is_some_and(|doubt| first.get() > doubt) => {
+                let text = format!("edit {first} is committed behind one that is in doubt");
+                ANSWERS.broken(text)
+            }
+            Ok(first) => history
+                .acknowledge(group, first.get(), durable)
+                .map(|()| true),
+            Err(error) if !self.is_faulty => {
+                ANSWERS.broken(format!("nothing was wrong, and an append: {error}"))
+            }
+            Err(Error::NotCommitted { .. }) => {
+                history.refuse(group);
+                Ok(false)
+            }
+            Err(Error::Poisoned { .. }) => {
+                history.refuse(group);
+                stopped.get_or_insert(u64::MAX);
+                Ok(false)
+            }
+            Err(Error::InDoubt { seq, .. }) => {
+                let doubt = stopped.unwrap_or(u64::MAX).min(seq.get());
+                *stopped = Some(doubt);
+                let place = history.place(group).map(|place| place as u64 + 1);
+                match place == Some(seq.get()) {
+                    true => Ok(false),
+                    false => ANSWERS.broken(format!("edit {place:?} is in doubt as {seq}")),
+                }
+            }
+            Err(error) => ANSWERS.broken(format!("an answer that nobody expects: {error}")),
+        }
+    }
+
+    /// Whether the snapshot was taken; it stands for at least what was applied before.
+    pub(super) fn of_snapshot(&self, taken: Result<Seq>, applied: Seq) -> Verdict<bool> {
+        match taken {
+            Ok(seq) if self.has_stopped() => ANSWERS.broken(format!(
+                "a snapshot of edit {seq} behind one that is in doubt"
+            )),
+            Ok(seq) if seq >= applied => Ok(true),
+            Err(_) if self.is_faulty => Ok(false),
+            other => ANSWERS.broken(format!("a snapshot of edit {applied}: {other:?}")),
+        }
+    }
+
+    /// Whether it was a clean close.
+    pub(super) fn of_close(&self, closed: Result<()>) -> Verdict<bool> {
+        match closed {
+            Ok(()) if self.has_stopped() => {
+                ANSWERS.broken("what has stopped does not close cleanly")
+            }
+            Ok(()) => Ok(true),
+            Err(_) if self.is_faulty => Ok(false),
+            Err(error) => ANSWERS.broken(format!("nothing was wrong, and close: {error}")),
+        }
+    }
+
+    /// An answer that says nothing about one edit: a sync, a rotation, a truncation.
+    pub(super) fn of_call<T>(&self, answer: Result<T>) -> Verdict<bool> {
+        match answer {
+            Ok(_) if self.has_stopped() => {
+                ANSWERS.broken("a call succeeds behind what is in doubt")
+            }
+            Ok(_) => Ok(true),
+            Err(_) if self.is_faulty => {
+                lock(&self.stopped).get_or_insert(0);
+                Ok(false)
+            }
+            Err(error) => ANSWERS.broken(format!("nothing was wrong, and a call: {error}")),
+        }
+    }
+}
