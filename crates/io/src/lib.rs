@@ -54,6 +54,8 @@ mod backend;
 pub mod conformance;
 mod disk;
 mod error;
+#[doc(hidden)]
+pub mod planted;
 #[cfg(feature = "sim")]
 pub mod sim;
 

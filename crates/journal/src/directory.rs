@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use quipu_io::planted::planted;
 use quipu_io::{EntryKind, File, Io, OpenOptions};
 
 use crate::format::mark;
@@ -69,7 +70,9 @@ impl<I: Io> Directory<I> {
             }
         }
         // Backends list in any order, and what follows must not depend on it.
-        listing.segments.sort_unstable();
+        if !planted("segments are taken in the order of the listing") {
+            listing.segments.sort_unstable();
+        }
         listing.snapshots.sort_unstable();
         listing.temporaries.sort_unstable();
         Ok(listing)
@@ -94,13 +97,14 @@ impl<I: Io> Directory<I> {
         if !listing.segments.is_empty() {
             return Ok(());
         }
-        let reason = if self.is_marked().await? {
-            "the lock file says that the journal exists, and no segment of it is there"
-        } else if !listing.snapshots.is_empty() {
-            "there are snapshots, and no segment"
-        } else {
-            return Ok(());
-        };
+        let reason =
+            if !planted("an empty directory is new, marked or not") && self.is_marked().await? {
+                "the lock file says that the journal exists, and no segment of it is there"
+            } else if !listing.snapshots.is_empty() {
+                "there are snapshots, and no segment"
+            } else {
+                return Ok(());
+            };
         Err(Error::corrupt(&self.path, 0, reason))
     }
 
@@ -170,13 +174,21 @@ impl<I: Io> Draft<'_, I> {
     /// Sync, rename, sync the directory: after a crash the name stands for all of it, or is not
     /// there.
     pub(crate) async fn publish(self) -> Result<Arc<I::File>> {
-        self.file.sync_all().await.map_err(Error::io)?;
+        let late = planted("a file is synced behind its rename");
+        if !late && !planted("a file is published without a sync") {
+            self.file.sync_all().await.map_err(Error::io)?;
+        }
         self.directory
             .io
             .rename(&self.temporary, &self.path)
             .await
             .map_err(Error::io)?;
-        self.directory.sync().await?;
+        if !planted("a file is published without a sync of the directory") {
+            self.directory.sync().await?;
+        }
+        if late {
+            self.file.sync_all().await.map_err(Error::io)?;
+        }
         Ok(self.file)
     }
 

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::path::Path;
 
 use futures::stream::{self, Stream};
+use quipu_io::planted::planted;
 use quipu_io::{DiskIo, Io};
 
 use crate::codec::Codec;
@@ -103,12 +104,9 @@ impl<S: Replayable, I: Io> Reader<S, I> {
 
     /// The state of the newest sound snapshot that is not above `seq`.
     async fn load(&self, seq: Seq) -> Result<State<S>> {
-        let usable = self
-            .log
-            .snapshots()
-            .iter()
-            .copied()
-            .filter(|snapshot| *snapshot <= seq);
+        let usable = self.log.snapshots().iter().copied().filter(|snapshot| {
+            *snapshot <= seq || planted("time travel begins at the newest snapshot")
+        });
         for snapshot in usable.collect::<Vec<_>>().into_iter().rev() {
             match load_snapshot(self.log.directory(), snapshot).await {
                 Ok((state, _)) => return Ok(state),

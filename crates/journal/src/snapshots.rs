@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use quipu_io::Io;
+use quipu_io::planted::planted;
 
 use crate::codec::{self, Codec};
 use crate::log::core::{Core, lock};
@@ -125,7 +126,11 @@ async fn write_and_prune<S: Replayable, I: Io>(core: &Arc<Core<I, Applied<S>>>) 
         let state = core.machine.read();
         let parts = catch_unwind(AssertUnwindSafe(|| state.machine.snapshot_parts()));
         let log_bytes = lock(&core.machine.keeper).log_bytes;
-        (state.applied, parts.map_err(|_| panicked())?, log_bytes)
+        let seq = match planted("a snapshot is named by what is queued") {
+            true => core.positions().queued,
+            false => state.applied,
+        };
+        (seq, parts.map_err(|_| panicked())?, log_bytes)
     };
     // Always the keeper first where both are held: a guard made in an `&&` lives to its end.
     let newest = lock(&core.machine.keeper).newest;

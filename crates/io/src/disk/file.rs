@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::{pool, transfer};
 use crate::backend::{File, OpenOptions};
 use crate::error::IoError;
+use crate::planted::planted;
 
 /// The largest write that is done in place.
 ///
@@ -62,12 +63,13 @@ impl DiskFile {
                 open.create(true);
             }
             OpenOptions::CreateNew => {
-                open.create_new(true);
+                open.create(true)
+                    .create_new(!planted("CreateNew takes a taken name"));
             }
         }
         let file = open.open(path)?;
         // The operating system says so by itself only to those who want to write.
-        if file.metadata()?.is_dir() {
+        if file.metadata()?.is_dir() && !planted("a directory opens as a file") {
             return Err(io::ErrorKind::IsADirectory.into());
         }
         let inode = Inode {
@@ -138,8 +140,13 @@ impl File for DiskFile {
     }
 
     async fn set_len(&self, size: u64) -> io::Result<()> {
-        self.on_disk("set_len", move |inode| inode.file.set_len(size))
-            .await
+        let set_len = move |inode: &Inode| {
+            if planted("set_len never cuts") && size < inode.size()? {
+                return Ok(());
+            }
+            inode.file.set_len(size)
+        };
+        self.on_disk("set_len", set_len).await
     }
 
     async fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
@@ -150,6 +157,9 @@ impl File for DiskFile {
 
 impl Inode {
     fn explain<T>(&self, operation: &'static str, result: io::Result<T>) -> io::Result<T> {
+        if planted("an error does not name its file") {
+            return result;
+        }
         result.map_err(|source| IoError::wrap(operation, &self.path, source))
     }
 
@@ -163,7 +173,7 @@ impl Inode {
             // No file reaches there, and to `preadv2` the last offset is the cursor.
             return Ok(0);
         }
-        if len <= MAX_BUFFER_UNASKED {
+        if len <= MAX_BUFFER_UNASKED || planted("a read allocates whatever is asked for") {
             return Ok(len);
         }
         let there = self.size()?.saturating_sub(offset);

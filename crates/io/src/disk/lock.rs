@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use crate::planted::planted;
+
 /// An exclusive lock on a file. Dropping it releases it.
 #[derive(Debug)]
 pub struct DiskLock {
@@ -18,9 +20,12 @@ impl DiskLock {
             .read(true)
             .write(true)
             .create(true)
-            .truncate(false)
+            .truncate(planted("a lock empties its file"))
             .open(path)?;
-        file.try_lock()?;
+        match planted("a lock is shared") {
+            true => file.try_lock_shared()?,
+            false => file.try_lock()?,
+        }
         Ok(DiskLock { file })
     }
 }

@@ -36,6 +36,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::backend::{DirEntry, EntryKind, Io, OpenOptions, Runtime};
 use crate::error::IoError;
+use crate::planted::planted;
 
 pub use file::DiskFile;
 pub use lock::DiskLock;
@@ -105,7 +106,13 @@ impl Io for DiskIo {
 
     async fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let to = to.to_owned();
-        on_disk("rename", from, move |from| fs::rename(from, to)).await
+        on_disk("rename", from, move |from| {
+            if planted("rename does not replace") && to.exists() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            fs::rename(from, to)
+        })
+        .await
     }
 
     async fn remove_file(&self, path: &Path) -> io::Result<()> {
@@ -134,7 +141,8 @@ impl Io for DiskIo {
     }
 
     fn random(&self) -> u64 {
-        let draw = self.shared.draws.fetch_add(1, Ordering::Relaxed);
+        let step = u64::from(!planted("random numbers repeat"));
+        let draw = self.shared.draws.fetch_add(step, Ordering::Relaxed);
         self.shared.seed.hash_one(draw)
     }
 
@@ -212,7 +220,8 @@ fn list(path: &Path) -> io::Result<Vec<DirEntry>> {
 
 fn sync_directory(path: &Path) -> io::Result<()> {
     // Without the flag a regular file would be synced, and its name would be taken for durable.
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    flags.set(OFlags::DIRECTORY, !planted("sync_dir syncs a file"));
     let directory = rustix::io::retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))?;
     fs::File::from(directory).sync_all()
 }

@@ -8,6 +8,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::thread;
 
+use crate::planted::planted;
+
 /// What [`allocate_with_zeros`] writes at a time.
 const ZEROS: &[u8] = &[0; 64 << 10];
 
@@ -44,7 +46,12 @@ pub(super) fn allocate(file: &fs::File, offset: u64, len: u64) -> io::Result<()>
     if len == 0 {
         return Ok(());
     }
-    let reserve = || rustix::fs::fallocate(file, FallocateFlags::empty(), offset, len);
+    let mut flags = FallocateFlags::empty();
+    flags.set(
+        FallocateFlags::KEEP_SIZE,
+        planted("allocate does not grow the file"),
+    );
+    let reserve = || rustix::fs::fallocate(file, flags, offset, len);
     match rustix::io::retry_on_intr(reserve) {
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => allocate_with_zeros(file, offset, len),
         result => Ok(result?),
@@ -78,7 +85,9 @@ fn allocate_with_zeros(file: &fs::File, offset: u64, len: u64) -> io::Result<()>
 fn repeat(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
         match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error)
+                if error.kind() == io::ErrorKind::Interrupted
+                    && !planted("an interrupted call is an error") => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::yield_now(),
             result => return result,
         }

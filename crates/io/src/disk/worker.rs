@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
+use crate::planted::planted;
+
 /// Polls `work` until it is ready, and parks the thread while nobody wakes it.
 pub(super) fn drive<T>(work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
@@ -22,7 +24,7 @@ pub(super) fn drive<T>(work: impl Future<Output = T>) -> T {
         if let Poll::Ready(output) = work.as_mut().poll(&mut context) {
             return output;
         }
-        if signal.take() {
+        if signal.take() && !planted("a wake during a poll is lost") {
             // A future that yields wants others to run, and they are other threads.
             thread::yield_now();
         } else {

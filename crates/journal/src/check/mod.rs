@@ -59,6 +59,8 @@ mod log;
 mod notes;
 pub mod oracles;
 mod plan;
+#[cfg(quipu_planted)]
+pub mod planted;
 mod program;
 pub mod settings;
 mod shrink;

@@ -1,6 +1,8 @@
 //! File names: `PREFIX-NUMBER.log`, `PREFIX-SEQ.snap`, `PREFIX.lock`, and `.tmp` behind a name that
 //! is not published yet. Numbers have 20 digits, so that names sort as numbers do.
 
+use quipu_io::planted::planted;
+
 use super::header::PREFIX_BYTES;
 use crate::{Error, Result, Seq};
 
@@ -26,6 +28,9 @@ impl FileName {
         // The greatest number has no successor, so nothing ever bears it.
         let number: u64 = digits.parse().ok().filter(|number| *number < u64::MAX)?;
         match ending {
+            ".log.tmp" if planted("a temporary name counts as a published one") => {
+                Some(FileName::Segment(number))
+            }
             ".log" if number > 0 => Some(FileName::Segment(number)),
             ".snap" => Some(FileName::Snapshot(Seq::new(number))),
             ".log.tmp" | ".snap.tmp" => Some(FileName::Temporary),

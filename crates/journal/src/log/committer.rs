@@ -15,13 +15,14 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use quipu_io::Io;
+use quipu_io::planted::planted;
 
 use super::core::{Command, Core, Machine, lock};
 use super::queue::{Phase, Round, Work};
 use super::segment::{Failure, SegmentWriter};
 use super::waiting::Answer;
 use crate::format::aligned;
-use crate::format::frame::HEADER_BYTES;
+use crate::format::frame::{self, HEADER_BYTES};
 use crate::{Error, Result, Seq};
 
 /// How often the queue is looked at without seeing it grow before a round is closed, or the
@@ -111,7 +112,7 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
                 }
                 if !patient {
                     *lock(&self.core.writer) = self.writer.take();
-                    queue.running = false;
+                    queue.running = planted("a committer that has ended counts as running");
                     return None;
                 }
             }
@@ -181,13 +182,20 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
             }
             Err(Failure::Fatal(error)) => {
                 // Poisoned before anybody is answered, so that nobody can append in between.
+                if planted("a failure is followed by a seal") {
+                    let _ = self.close().await;
+                }
                 let behind = self.stop(&error);
                 let source = Arc::new(error);
                 let mut seq = before;
                 for (ticket, edits) in tickets {
-                    let doubt = Error::InDoubt {
-                        seq: seq.next(),
-                        source: source.clone(),
+                    let source = source.clone();
+                    let doubt = match planted("what is in doubt is called not committed") {
+                        true => Error::NotCommitted { source },
+                        false => Error::InDoubt {
+                            seq: seq.next(),
+                            source,
+                        },
                     };
                     seq = seq.plus(u64::from(edits));
                     self.core.machine.reject(ticket, doubt);
@@ -200,8 +208,8 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
     /// Writes one frame, and syncs it if asked to. Gives the bytes that the log grew by.
     async fn write(
         &mut self,
-        frame: bytes::BytesMut,
-        edits: u32,
+        mut frame: bytes::BytesMut,
+        mut edits: u32,
         sync: bool,
     ) -> Result<u64, Failure> {
         let bytes = (HEADER_BYTES as u64) + aligned((frame.len() - HEADER_BYTES) as u64);
@@ -209,12 +217,20 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
         if full && !self.writer()?.is_empty() {
             self.rotate().await?;
         }
-        let watermark = self.core.queue().synced;
+        let watermark = match planted("a watermark covers what is only written") {
+            true => self.core.queue().written,
+            false => self.core.queue().synced,
+        };
         let writer = self.writer()?;
         writer.reserve(bytes, sync).await?;
+        if edits > 1 && planted("a batch is written as two frames") {
+            let first = frame::split_first(&mut frame);
+            writer.write(first, 1, watermark).await?;
+            edits -= 1;
+        }
         let buffer = writer.write(frame, edits, watermark).await?;
         let last = writer.last();
-        if sync {
+        if sync && !planted("an append is answered without a sync") {
             writer.sync().await?;
         }
         let mut queue = self.core.queue();
@@ -232,7 +248,7 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
             let queue = self.core.queue();
             (queue.written, queue.synced)
         };
-        if synced < written {
+        if synced < written && !planted("a sync takes what is written for synced") {
             self.writer()?.sync().await?;
             self.core.queue().synced = written;
         }
@@ -242,7 +258,10 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
     /// Sync, publish the next segment, seal this one: in this order, for the seal says that the next
     /// one is there, and its header that this one is whole.
     async fn rotate(&mut self) -> Result<Seq, Failure> {
-        let last = self.sync().await?;
+        let last = match planted("a rotation does not sync the frames") {
+            true => self.core.queue().written,
+            false => self.sync().await?,
+        };
         let core = self.core.clone();
         let next = self.writer()?.rotate(&core.options).await?;
         tracing::debug!(segment = next.number(), first = %last.next(), "segment published");
@@ -253,7 +272,12 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
 
     /// Two syncs: one for both would let the seal survive without what it vouches for.
     async fn close(&mut self) -> Result<(), Failure> {
-        self.sync().await?;
+        if !planted("a close has one sync for frames and seal") {
+            self.sync().await?;
+        }
+        if planted("a close writes no seal") {
+            return Ok(());
+        }
         self.writer()?.seal(None).await
     }
 

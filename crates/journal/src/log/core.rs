@@ -18,6 +18,7 @@ use std::task::{Context, Waker};
 
 use futures::FutureExt;
 use quipu_io::Io;
+use quipu_io::planted::planted;
 
 use super::queue::{Phase, Queue};
 use super::segment::{SegmentSpan, SegmentWriter};
@@ -243,7 +244,7 @@ impl<I: Io, M: Machine<I>> Core<I, M> {
     /// Releases the lock and answers everybody who waits for that.
     pub(crate) fn end(&self, result: Result<()>) {
         let mut closing = lock(&self.closing);
-        let released = closing.lock.take();
+        let released = closing.lock.take_if(|_| !planted("a close keeps the lock"));
         let waiting = std::mem::take(&mut closing.waiting);
         closing.result = Some(result.clone());
         drop(closing);

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use quipu_io::planted::planted;
 use quipu_io::{DiskIo, Io};
 
 pub use self::reader::{Entry, Reader};
@@ -301,7 +302,7 @@ async fn truncate<I: Io>(core: &Arc<Core<I, Acknowledge>>, seq: Seq) -> Result<(
             .iter()
             .copied()
             // A higher floor was promised before, perhaps by a call that a crash has cut short.
-            .filter(|old| *old < seq)
+            .filter(|old| *old < seq || planted("a lower floor replaces a higher one"))
             .collect();
         snapshot::Prune {
             snapshots,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::BytesMut;
+use quipu_io::planted::planted;
 
 use crate::format::frame::HEADER_BYTES;
 use crate::{Error, Result, Seq};
@@ -134,7 +135,10 @@ impl<T, C> Queue<T, C> {
 
     /// Queues something to do behind everything that is queued.
     pub(crate) fn push_command(&mut self, command: C) {
-        self.work.push_back(Work::Command(command));
+        match planted("a command overtakes the appends before it") {
+            true => self.work.push_front(Work::Command(command)),
+            false => self.work.push_back(Work::Command(command)),
+        }
         self.publish();
     }
 

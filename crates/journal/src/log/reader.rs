@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use quipu_io::planted::planted;
 use quipu_io::{DiskIo, File, Io, OpenOptions};
 
 use super::edit_at;
@@ -119,11 +120,9 @@ impl<I: Io> Reader<I> {
             if let Some(entry) = self.take_entry()? {
                 return Ok(Some(entry));
             }
-            if self
-                .pending
-                .front()
-                .is_some_and(|frame| frame.header.last() <= self.proven)
-            {
+            if self.pending.front().is_some_and(|frame| {
+                frame.header.last() <= self.proven || planted("a reader shows what nothing proves")
+            }) {
                 self.frame = self.pending.pop_front().map(|frame| {
                     let first = frame.header.first;
                     (frame, 0, first)
@@ -279,7 +278,7 @@ impl<I: Io> Reader<I> {
             .finding
             .as_ref()
             .is_some_and(|(before, known)| *before == listing && same_place(known, &error));
-        if repeated {
+        if repeated || planted("a reader believes what it finds once") {
             return Err(error);
         }
         self.finding = Some((listing, error));

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use quipu_io::planted::{planted, varying};
 use quipu_io::{File, Io, IoError};
 
 use crate::directory::{Directory, Draft};
@@ -150,11 +151,17 @@ impl<I: Io> SegmentWriter<I> {
             let smallest = FIRST_ALLOCATION_BYTES.min(self.allocation_bytes);
             let step = self.allocated.clamp(smallest, self.allocation_bytes);
             let target = needed + step;
-            let reserved = self
-                .file
-                .allocate(self.allocated, target - self.allocated)
-                .await;
-            reserved.map_err(|error| Failure::Refused(self.error(error)))?;
+            let reserved = match planted("a frame is written without room for it") {
+                true => Ok(()),
+                false => {
+                    let more = target - self.allocated;
+                    self.file.allocate(self.allocated, more).await
+                }
+            };
+            reserved.map_err(|error| match planted("a full disk stops the journal") {
+                true => Failure::Fatal(self.error(error)),
+                false => Failure::Refused(self.error(error)),
+            })?;
             self.allocated = target;
         }
         if sync && needed > self.zeroed && self.zero_bytes > 0 {
@@ -169,7 +176,10 @@ impl<I: Io> SegmentWriter<I> {
     /// every sync that writes into a new block of it: that takes as long again as the sync of the
     /// data. Here it does so once for many rounds.
     async fn zero(&mut self, needed: u64) -> Result<(), Failure> {
-        let start = self.zeroed.max(self.end.offset);
+        let start = match planted("zeros are written over frames") {
+            true => self.zeroed,
+            false => self.zeroed.max(self.end.offset),
+        };
         let end = (needed + self.zero_bytes).min(self.allocated);
         let zeros = Bytes::from(vec![0; usize_of(end - start)]);
         let written = self.file.write_at(start, zeros).await;
@@ -196,7 +206,10 @@ impl<I: Io> SegmentWriter<I> {
         );
         let bytes = frame.freeze();
         let written = self.file.write_at(self.end.offset, bytes.clone()).await;
-        written.map_err(|error| Failure::Fatal(self.error(error)))?;
+        written.map_err(|error| match planted("a failed write stops nothing") {
+            true => Failure::Refused(self.error(error)),
+            false => Failure::Fatal(self.error(error)),
+        })?;
         self.end = Mark {
             last: header.last(),
             offset: header.end(),
@@ -206,10 +219,17 @@ impl<I: Io> SegmentWriter<I> {
     }
 
     pub(crate) async fn sync(&self) -> Result<(), Failure> {
-        self.file
-            .sync_data()
-            .await
-            .map_err(|error| Failure::Fatal(Error::io(error)))
+        let mut synced = self.file.sync_data().await;
+        if synced.is_err() && planted("a failed sync is retried") {
+            synced = self.file.sync_data().await;
+        }
+        if planted("a failed sync counts as done") {
+            return Ok(());
+        }
+        synced.map_err(|error| match planted("a failed sync stops nothing") {
+            true => Failure::Refused(Error::io(error)),
+            false => Failure::Fatal(Error::io(error)),
+        })
     }
 
     /// The handle was opened under the temporary name; errors tell the one that is there.
@@ -225,7 +245,7 @@ impl<I: Io> SegmentWriter<I> {
         let header = SegmentHeader {
             codec: self.header.codec,
             number: self.header.number + 1,
-            generation: self.directory.io.random(),
+            generation: self.directory.io.random() ^ varying("a generation that no seed decides"),
             first: self.end.last.next(),
             predecessor: Some(Predecessor {
                 number: self.header.number,
@@ -240,8 +260,13 @@ impl<I: Io> SegmentWriter<I> {
             number: header.number,
             generation: header.generation,
         };
+        if planted("a rotation seals before it publishes") {
+            self.seal(Some(successor)).await?;
+        }
         let next = SegmentWriter::create(&self.directory, header, &[], options).await?;
-        self.seal(Some(successor)).await?;
+        if !planted("a rotation leaves the seal out") {
+            self.seal(Some(successor)).await?;
+        }
         Ok(next)
     }
 
@@ -303,6 +328,10 @@ fn copy_frames(header: &SegmentHeader, copies: &[Frame], checksum: Checksum) -> 
         let mut frame = BytesMut::zeroed(HEADER_BYTES);
         frame.extend_from_slice(payload);
         let first = end.last.next();
+        let before = match planted("a copied frame proves the copies before it") {
+            true => end.last,
+            false => before,
+        };
         let made = frame::finish(
             &mut frame,
             end.offset,

@@ -9,6 +9,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use quipu_io::planted::planted;
+
 use crate::Seq;
 use crate::format::header::{Predecessor, SEAL_OFFSET, SegmentHeader};
 use crate::format::seal::Seal;
@@ -40,7 +42,9 @@ pub(crate) struct Finding {
 /// the log must reach down to it, or to the first edit.
 pub(crate) fn judge(segments: &[Segment], oldest: Option<Seq>) -> Result<Range<usize>, Finding> {
     let last = segments.len() - 1;
-    if let Some(successor) = segments[last].seal.and_then(|seal| seal.successor) {
+    if let Some(successor) = segments[last].seal.and_then(|seal| seal.successor)
+        && !planted("the last segment may be missing")
+    {
         let number = segments[last].number();
         return Err(Finding {
             number: successor.number,
@@ -55,7 +59,9 @@ pub(crate) fn judge(segments: &[Segment], oldest: Option<Seq>) -> Result<Range<u
     }
     let header = &segments[first].header;
     let reached = oldest.unwrap_or(Seq::ZERO);
-    if let Some(predecessor) = header.predecessor.filter(|before| before.last > reached) {
+    if let Some(predecessor) = header.predecessor.filter(|before| before.last > reached)
+        && !planted("a segment in the middle may be missing")
+    {
         return Err(Finding {
             number: predecessor.number,
             offset: 0,
@@ -114,7 +120,10 @@ fn check_seal(
     }
     let header = &after.header;
     match seal.successor {
-        Some(named) if (named.number, named.generation) != (header.number, header.generation) => {
+        Some(named)
+            if (named.number, named.generation) != (header.number, header.generation)
+                && !planted("a successor is told by its number alone") =>
+        {
             let reason = format!(
                 "it is not the file that the seal of {} names",
                 before.number()

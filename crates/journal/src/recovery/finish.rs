@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use quipu_io::planted::planted;
 use quipu_io::{File, Io, OpenOptions};
 
 use super::{Discarded, Left, Recovered, Recovery, Tail};
@@ -37,15 +38,21 @@ impl<I: Io> Recovery<I> {
                 self.report.left = Left::Clean;
                 // Whoever published a snapshot may have been stopped right behind the rename, and
                 // older ones go because of it.
-                self.directory.sync().await?;
+                if !planted("a clean log is used before its names are durable") {
+                    self.directory.sync().await?;
+                }
                 is_marked = self.directory.is_marked().await?;
                 self.adopt(&tail, file, options)
             }
             Some((tail, file, _)) if tail.is_untouched() => {
                 self.report.left = Left::Clean;
                 // The same holds for the segment.
-                self.directory.sync().await?;
-                self.seal_predecessor().await?;
+                if !planted("an untouched segment is used before its name is durable") {
+                    self.directory.sync().await?;
+                }
+                if !planted("an untouched segment is used before its predecessor is sealed") {
+                    self.seal_predecessor().await?;
+                }
                 self.adopt(&tail, file, options)
             }
             Some((tail, file, _)) => {
@@ -58,7 +65,9 @@ impl<I: Io> Recovery<I> {
         }
         for temporary in &self.listing.temporaries {
             // A name that stays is removed by a later open.
-            let _ = self.directory.io.remove_file(temporary).await;
+            if !planted("temporary files are left behind") {
+                let _ = self.directory.io.remove_file(temporary).await;
+            }
         }
         self.report.last_seq = writer.last();
         let mut segments: Vec<_> = self
@@ -88,7 +97,12 @@ impl<I: Io> Recovery<I> {
     /// The first segment of a new journal. The names above it are durable before it has one, so that
     /// whoever finds it need not look.
     async fn create_first(&mut self, options: &LogOptions) -> Result<SegmentWriter<I>> {
-        self.directory.sync_ancestors().await?;
+        if !planted("a new directory's own name is not synced") {
+            self.directory.sync_ancestors().await?;
+        }
+        if planted("the mark is set before there is a segment") {
+            self.mark().await?;
+        }
         let header = SegmentHeader {
             codec: self.codec,
             number: 1,
@@ -131,7 +145,9 @@ impl<I: Io> Recovery<I> {
             whole: tail.end.last,
         };
         // The predecessor's name may be in the page cache only, and must not be lost without ours.
-        self.directory.sync().await?;
+        if !planted("recovery builds on a name that is not durable") {
+            self.directory.sync().await?;
+        }
         let copies: Vec<_> = tail.unproven.into_iter().collect();
         self.report.unproven_edits = tail.end.last.since(proven.last);
         if tail.beyond.bytes > 0 {
@@ -145,14 +161,22 @@ impl<I: Io> Recovery<I> {
             number: header.number,
             generation: header.generation,
         };
-        let created = SegmentWriter::create(&self.directory, header, &copies, options).await;
-        let writer = created.map_err(|failure| failure.into_error())?;
-        let seal = Seal {
+        let mut seal = Seal {
             last: proven.last,
             end: proven.offset,
             successor: Some(successor),
         };
-        SegmentWriter::<I>::write_seal(file, last, &seal).await?;
+        if planted("recovery seals what was only accepted") {
+            (seal.last, seal.end) = (tail.end.last, tail.end.offset);
+        }
+        if planted("recovery seals before it publishes") {
+            SegmentWriter::<I>::write_seal(file, last, &seal).await?;
+        }
+        let created = SegmentWriter::create(&self.directory, header, &copies, options).await;
+        let writer = created.map_err(|failure| failure.into_error())?;
+        if !planted("recovery leaves the seal out") {
+            SegmentWriter::<I>::write_seal(file, last, &seal).await?;
+        }
         Ok(writer)
     }
 
@@ -191,6 +215,9 @@ impl<I: Io> Recovery<I> {
         file.write_at(0, Bytes::from_static(&mark::MARK))
             .await
             .map_err(Error::io)?;
+        if planted("the mark is not synced") {
+            return Ok(());
+        }
         file.sync_all().await.map_err(Error::io)
     }
 }

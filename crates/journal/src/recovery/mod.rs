@@ -27,6 +27,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use quipu_io::planted::planted;
 use quipu_io::{File, Io, OpenOptions};
 
 use self::chain::Segment;
@@ -126,10 +127,11 @@ impl<I: Io> Recovery<I> {
 
     /// Replay will begin with the edit after `base`; whole segments before it are not read.
     pub(crate) fn start_after(&mut self, base: Seq) {
-        self.base = base;
+        self.base = base.plus(u64::from(planted("replay begins one edit late")));
         self.current = self.chain.start;
         while self.current + 1 < self.chain.end
-            && self.segments[self.current + 1].header.first <= base.next()
+            && (self.segments[self.current + 1].header.first <= base.next()
+                || planted("replay reads the last segment only"))
         {
             self.current += 1;
         }

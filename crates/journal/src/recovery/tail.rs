@@ -7,6 +7,8 @@
 
 use std::collections::VecDeque;
 
+use quipu_io::planted::planted;
+
 use super::chain::Segment;
 use super::scan::{Beyond, Frame};
 use crate::Seq;
@@ -47,10 +49,15 @@ impl Tail {
             offset: FRAMES_OFFSET,
             fingerprint: 0,
         };
-        let sealed = segment.seal.map_or(Seq::ZERO, |seal| seal.last);
+        let sealed = segment.seal.filter(|_| !planted("a seal proves nothing"));
+        let sealed = sealed.map_or(Seq::ZERO, |seal| seal.last);
+        let whole = match planted("a header's count of copied edits proves nothing") {
+            true => before,
+            false => header.whole,
+        };
         let snapshot = newest_snapshot.unwrap_or(Seq::ZERO);
         Tail {
-            proven: header.whole.max(sealed).max(snapshot),
+            proven: whole.max(sealed).max(snapshot),
             proven_end: start,
             unproven: VecDeque::new(),
             end: start,
@@ -77,6 +84,9 @@ impl Tail {
     /// There is no further intact frame at the end of the last one.
     pub(crate) fn finish(&mut self, beyond: Beyond) {
         self.beyond = beyond;
+        if planted("whatever is intact counts as proven") {
+            self.prove(self.end.last);
+        }
         self.prove(beyond.watermark);
     }
 
@@ -101,10 +111,14 @@ impl Tail {
     /// The seal says that exactly these frames are durable, and nothing stands behind them: not even
     /// a frame that an earlier lifetime wrote, and that some crash could bring back.
     pub(crate) fn is_clean(&self) -> bool {
+        if planted("appends go on behind a torn end") {
+            return true;
+        }
         let sealed = self.seal.is_some_and(|seal| {
-            seal.last == self.end.last && seal.end == self.end.offset && seal.successor.is_none()
+            let ends_here = seal.last == self.end.last && seal.end == self.end.offset;
+            seal.successor.is_none() && (ends_here || planted("any seal makes a log clean"))
         });
-        sealed && self.beyond.bytes == 0
+        sealed && (self.beyond.bytes == 0 || planted("a clean log may have bytes behind its end"))
     }
 
     /// Whether the segment was published without frames, and has none: nothing that it could hold
@@ -113,6 +127,7 @@ impl Tail {
         self.published_empty
             && self.seal.is_none()
             && self.end.offset == FRAMES_OFFSET
-            && self.beyond.bytes == 0
+            && (self.beyond.bytes == 0 || planted("an untouched segment may hold bytes"))
+            && !planted("every open publishes a segment")
     }
 }

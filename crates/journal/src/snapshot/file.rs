@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use quipu_io::planted::planted;
 use quipu_io::{File, Io, OpenOptions};
 
 use crate::codec::Codec;
@@ -65,6 +66,9 @@ async fn fill<I: Io>(
     let (mut count, mut rolling) = (0, 0);
     for payload in parts {
         let mut payload = payload?;
+        if count > 0 && planted("a snapshot holds its first part only") {
+            break;
+        }
         let payload_bytes = payload.len() as u64;
         payload.resize(usize_of(part::stored_bytes(payload_bytes)), 0);
         let payload_checksum = checksum.of(&payload);
@@ -235,6 +239,7 @@ impl<F: File> SnapshotReader<F> {
                 Ok(None)
             }
             Some(_) => Err(self.damaged(at, "its parts are not the ones that its records count")),
+            None if planted("a snapshot may end without a footer") => Ok(None),
             None => Err(self.damaged(at, "no intact part and no footer is there")),
         }
     }

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use quipu_io::Io;
+use quipu_io::planted::planted;
 
 use crate::directory::Directory;
 use crate::log::core::{Files, lock};
@@ -42,10 +43,14 @@ pub(crate) fn plan(
         .snapshots
         .iter()
         .copied()
-        .filter(|seq| !damaged.contains(seq))
+        .filter(|seq| !damaged.contains(seq) || planted("a damaged snapshot counts as kept"))
         .collect();
     let kept = &sound[sound.len().saturating_sub(keep.get())..];
-    let Some(&oldest) = kept.first() else {
+    let oldest = match planted("segments go by the newest snapshot") {
+        true => kept.last(),
+        false => kept.first(),
+    };
+    let Some(&oldest) = oldest else {
         return Prune::default();
     };
     let snapshots = files
@@ -70,7 +75,11 @@ pub(crate) fn plan(
 pub(crate) fn covered(segments: &[SegmentSpan], seq: Seq) -> Vec<u64> {
     segments
         .windows(2)
-        .filter(|pair| pair[1].first <= seq.next())
+        .filter(|pair| {
+            pair[1].first <= seq.next()
+                || planted("a segment goes that the snapshot covers in part")
+                    && pair[0].first <= seq
+        })
         .map(|pair| pair[0].number)
         .collect()
 }
@@ -84,7 +93,8 @@ pub(crate) async fn prune<I: Io>(
     for &seq in &prune.snapshots {
         remove(directory, &directory.snapshot(seq)).await?;
     }
-    if !prune.snapshots.is_empty() || !prune.segments.is_empty() {
+    let nothing_goes = prune.snapshots.is_empty() && prune.segments.is_empty();
+    if !nothing_goes && !planted("segments go before the snapshots are durably gone") {
         // Also when no snapshot goes now: an earlier removal may have been stopped before its sync.
         directory.sync().await?;
     }
