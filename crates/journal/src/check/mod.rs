@@ -62,6 +62,7 @@ mod program;
 pub mod settings;
 mod shrink;
 mod story;
+pub mod tiers;
 mod violation;
 
 use std::ops::Range;
