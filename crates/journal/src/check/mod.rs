@@ -109,6 +109,11 @@ impl<P: Program> Check<P> {
         Check { program }
     }
 
+    /// What is checked.
+    pub fn program(&self) -> &P {
+        &self.program
+    }
+
     /// Goes through all sequences of at most so many operations and all legal crash states of each.
     pub fn exhaustive(&self, ops: u32) -> Result<Tally, Box<Failure>> {
         self.finish(Plan::Counted(Bounds {
