@@ -1,4 +1,4 @@
-//! The `quipu` command: looks into what Quipu keeps on disk.
+//! The `quipu` command: looks into what Quipu keeps on disk, and crashes it in a simulator.
 //!
 //! How it is laid out: each subcommand is a module that holds its arguments and runs it; what it
 //! finds out comes from the libraries, and nothing here knows a byte on disk.
@@ -15,6 +15,7 @@ mod count;
 mod failure;
 mod journal;
 mod progress;
+mod sim;
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
@@ -24,10 +25,10 @@ use quipu_io::DiskIo;
 
 use crate::failure::Failure;
 
-/// Look into what Quipu keeps on disk.
+/// Look into what Quipu keeps on disk, and crash it in a simulator.
 ///
-/// Everything here only reads: no lock is taken and nothing is changed, so it works beside a program
-/// that has the files open, and on a read-only copy.
+/// No file is ever changed and no lock taken, so it works beside a program that has the files open,
+/// and on a read-only copy. The simulator keeps its disk in memory.
 #[derive(Debug, Parser)]
 #[command(name = "quipu", version, after_help = EXAMPLES)]
 struct Args {
@@ -39,6 +40,7 @@ const EXAMPLES: &str = "\
 Examples:
   quipu journal verify ledger           Is the journal in the directory \"ledger\" intact?
   quipu journal dump ledger | less      What is in its files?
+  quipu sim                             Does the journal survive whatever a crash can do?
 
 Exit codes: 0 success, 1 failure or damage found, 2 wrong usage";
 
@@ -46,6 +48,7 @@ Exit codes: 0 success, 1 failure or damage found, 2 wrong usage";
 enum Command {
     #[command(subcommand)]
     Journal(journal::Command),
+    Sim(sim::Args),
 }
 
 fn main() -> ExitCode {
@@ -68,6 +71,8 @@ fn run(command: &Command, stdout: &mut impl Write) -> Result<(), Failure> {
     smol::block_on(async {
         match command {
             Command::Journal(command) => journal::run(&io, command, stdout).await,
+            // The simulator has an executor of its own.
+            Command::Sim(args) => sim::run(&io, args, stdout),
         }
     })
 }

@@ -8,7 +8,15 @@ use quipu_io::{DiskIo, Runtime};
 /// Work that ends sooner draws nothing.
 const DELAY: Duration = Duration::from_millis(500);
 
-/// A bar over bytes that appears once the work has turned out to be long.
+/// What is counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Unit {
+    Bytes,
+    /// Millionths of the whole, where that has no size of its own.
+    Millionths,
+}
+
+/// A bar that appears once the work has turned out to be long.
 #[derive(Debug)]
 pub(crate) struct Bar {
     bar: ProgressBar,
@@ -17,12 +25,20 @@ pub(crate) struct Bar {
     due: Option<Duration>,
 }
 
+impl Unit {
+    fn template(self) -> &'static str {
+        match self {
+            Unit::Bytes => "{msg} [{bar:30}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
+            // How long it takes cannot be told: the parts are of very different size.
+            Unit::Millionths => "{msg} [{bar:30}] {percent} %, {elapsed} until now",
+        }
+    }
+}
+
 impl Bar {
     /// A bar with this text before it. It appears only if it is `wanted`.
-    pub(crate) fn new(io: &DiskIo, text: String, wanted: bool) -> Bar {
-        let style = ProgressStyle::with_template(
-            "{msg} [{bar:30}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
-        );
+    pub(crate) fn new(io: &DiskIo, unit: Unit, text: String, wanted: bool) -> Bar {
+        let style = ProgressStyle::with_template(unit.template());
         let bar = ProgressBar::hidden().with_message(text);
         Bar {
             bar: match style {
@@ -44,6 +60,17 @@ impl Bar {
             self.bar.set_length(total);
         }
         self.bar.set_position(done);
+    }
+
+    /// Reaches this share of the whole, of 1.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of a million is between 0 and a million"
+    )]
+    pub(crate) fn reach_share(&mut self, share: f64) {
+        const WHOLE: u64 = 1_000_000;
+        self.reach((share * WHOLE as f64) as u64, WHOLE);
     }
 
     /// Takes it off the screen: the report says the rest.

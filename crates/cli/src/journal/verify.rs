@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Common;
 use crate::count::Count;
 use crate::failure::Failure;
-use crate::progress::Bar;
+use crate::progress::{Bar, Unit};
 
 /// Check that everything that is proven durable is there and intact
 ///
@@ -26,7 +26,7 @@ pub(super) async fn run(io: &DiskIo, args: &Args, stdout: &mut impl Write) -> Re
     let common = &args.common;
     let mut findings = Vec::new();
     for prefix in common.journals(io).await? {
-        let mut bar = Bar::new(io, format!("journal {prefix}"), !common.json);
+        let mut bar = Bar::new(io, Unit::Bytes, format!("journal {prefix}"), !common.json);
         let verified = quipu_journal::verify(io.clone(), &common.dir, &prefix, |progress| {
             bar.reach(progress.done, progress.total);
         })

@@ -64,8 +64,6 @@ pub struct JournalProgram<S: Replayable> {
     pub edit: MakeEdit<S>,
     /// The journal's options.
     pub options: Options,
-    /// The sizes of edits that the exhaustive tier goes through.
-    pub sizes: Vec<usize>,
 }
 
 impl<S: Replayable> JournalProgram<S> {
@@ -75,7 +73,6 @@ impl<S: Replayable> JournalProgram<S> {
             dir: DIR.into(),
             edit,
             options: settings::plain(),
-            sizes: vec![SMALL, SECTOR],
         }
     }
 
@@ -102,15 +99,15 @@ impl<S: Replayable> Program for JournalProgram<S> {
         ]
     }
 
-    fn alphabet(&self) -> Vec<Op> {
-        let appends = self.sizes.iter().map(|size| Op::Append(*size));
-        let others = [
+    fn alphabet(&self, large: usize) -> Vec<Op> {
+        vec![
+            Op::Append(SMALL),
+            Op::Append(large),
             Op::Batch(1, SMALL),
             Op::Abandon(SMALL),
             Op::Snapshot,
             Op::Reopen,
-        ];
-        appends.chain(others).collect()
+        ]
     }
 
     fn drawn(&self, choose: &mut dyn FnMut(u32) -> u32) -> Self {
@@ -160,7 +157,6 @@ impl<S: Replayable> Clone for JournalProgram<S> {
             dir: self.dir.clone(),
             edit: self.edit,
             options: self.options.clone(),
-            sizes: self.sizes.clone(),
         }
     }
 }

@@ -39,8 +39,6 @@ pub struct LogProgram {
     pub dir: PathBuf,
     /// The log's options.
     pub options: Options,
-    /// The sizes of payloads that the exhaustive tier goes through.
-    pub sizes: Vec<usize>,
 }
 
 impl LogProgram {
@@ -49,7 +47,6 @@ impl LogProgram {
         LogProgram {
             dir: DIR.into(),
             options: settings::plain(),
-            sizes: vec![SMALL, SECTOR],
         }
     }
 
@@ -79,19 +76,18 @@ impl Program for LogProgram {
         vec![self.clone()]
     }
 
-    fn alphabet(&self) -> Vec<LogOp> {
-        let appends = self
-            .sizes
-            .iter()
-            .flat_map(|size| [Durability::Disk, Durability::Os].map(|d| LogOp::Append(*size, d)));
-        let others = [
+    fn alphabet(&self, large: usize) -> Vec<LogOp> {
+        vec![
+            LogOp::Append(SMALL, Durability::Disk),
+            LogOp::Append(SMALL, Durability::Os),
+            LogOp::Append(large, Durability::Disk),
+            LogOp::Append(large, Durability::Os),
             LogOp::Abandon(SMALL, Durability::Disk),
             LogOp::Sync,
             LogOp::Rotate,
             LogOp::Truncate(1),
             LogOp::Reopen,
-        ];
-        appends.chain(others).collect()
+        ]
     }
 
     fn drawn(&self, choose: &mut dyn FnMut(u32) -> u32) -> Self {

@@ -65,6 +65,7 @@ mod program;
 pub mod settings;
 mod shrink;
 mod story;
+pub mod tiers;
 mod violation;
 
 use std::ops::Range;
@@ -110,6 +111,11 @@ impl<P: Program> Check<P> {
     /// Checks any program.
     pub fn of(program: P) -> Self {
         Check { program }
+    }
+
+    /// What is checked.
+    pub fn program(&self) -> &P {
+        &self.program
     }
 
     /// Goes through all sequences of at most so many operations and all legal crash states of each.

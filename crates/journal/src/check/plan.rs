@@ -6,7 +6,7 @@ use std::str::FromStr;
 use quipu_io::sim::{Latency, Profile, Purpose, Schedule, SimOptions, Tape};
 
 use super::hardship::Hardship;
-
+use super::journal::SECTOR;
 use super::program::{Program, Script};
 
 /// Operations of a drawn first life, and of each later one.
@@ -44,6 +44,8 @@ pub struct Bounds {
     pub after: u32,
     /// Bytes in a sector.
     pub sector: u32,
+    /// Bytes that a large edit is made of: so many that it crosses a sector.
+    pub large: usize,
 }
 
 impl Default for Bounds {
@@ -54,6 +56,7 @@ impl Default for Bounds {
             crashes: 1,
             after: 0,
             sector: 512,
+            large: SECTOR,
         }
     }
 }
@@ -154,11 +157,14 @@ impl<O: Clone> Plan<O> {
             Plan::Counted(bounds) => {
                 let left = (bounds.crashes as usize).saturating_sub(number);
                 LifePlan {
-                    script: Script::Counted(match (number, left) {
-                        (0, _) => bounds.ops,
-                        (_, 0) => 0,
-                        _ => bounds.after,
-                    }),
+                    script: Script::Counted {
+                        left: match (number, left) {
+                            (0, _) => bounds.ops,
+                            (_, 0) => 0,
+                            _ => bounds.after,
+                        },
+                        large: bounds.large,
+                    },
                     crashes: match left {
                         0 => Vec::new(),
                         // Who only looks at it cannot tell a kill from a power loss that loses
@@ -199,8 +205,13 @@ impl<O> fmt::Display for Plan<O> {
                     crashes,
                     after,
                     sector,
+                    large,
                 } = bounds;
-                write!(f, "counted:{ops}:{crashes}:{after}:{sector}")
+                write!(f, "counted:{ops}:{crashes}:{after}:{sector}")?;
+                match *large {
+                    SECTOR => Ok(()),
+                    _ => write!(f, ":{large}"),
+                }
             }
             Plan::Drawn(Drawn { lying_syncs: false }) => f.write_str("drawn"),
             Plan::Drawn(Drawn { lying_syncs: true }) => f.write_str("drawn:lying"),
@@ -213,31 +224,63 @@ impl<O> FromStr for Plan<O> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || {
-            format!("{text:?} is no plan: \"drawn\" or \"counted:OPS:CRASHES:AFTER:SECTOR\" is one")
+        let plan = match text.split_once(':') {
+            None if text == "drawn" => Some(Plan::Drawn(Drawn::default())),
+            Some(("drawn", "lying")) => Some(Plan::Drawn(Drawn { lying_syncs: true })),
+            Some(("counted", numbers)) => bounds(numbers).map(Plan::Counted),
+            _ => None,
         };
-        let mut words = text.split(':');
-        match words.next() {
-            Some("drawn") => match words.next() {
-                None => Ok(Plan::Drawn(Drawn::default())),
-                Some("lying") => Ok(Plan::Drawn(Drawn { lying_syncs: true })),
-                Some(_) => Err(wrong()),
-            },
-            Some("counted") => {
-                let numbers: Result<Vec<u32>, _> = words.map(str::parse).collect();
-                match numbers.as_deref() {
-                    Ok([ops, crashes, after, sector]) if sector.is_power_of_two() => {
-                        Ok(Plan::Counted(Bounds {
-                            ops: *ops,
-                            crashes: *crashes,
-                            after: *after,
-                            sector: *sector,
-                        }))
-                    }
-                    _ => Err(wrong()),
-                }
-            }
-            _ => Err(wrong()),
+        plan.ok_or_else(|| {
+            format!(
+                "{text:?} is no plan: \"drawn\" is one, and \"counted:OPS:CRASHES:AFTER:SECTOR[:LARGE]\" \
+                 in sectors of 512 or 4096 bytes"
+            )
+        })
+    }
+}
+
+fn bounds(text: &str) -> Option<Bounds> {
+    let numbers: Option<Vec<u32>> = text.split(':').map(|number| number.parse().ok()).collect();
+    let (ops, crashes, after, sector, large) = match *numbers? {
+        [ops, crashes, after, sector] => (ops, crashes, after, sector, SECTOR),
+        [ops, crashes, after, sector, large] => (ops, crashes, after, sector, large as usize),
+        _ => return None,
+    };
+    [512, 4096].contains(&sector).then_some(Bounds {
+        ops,
+        crashes,
+        after,
+        sector,
+        large,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_comes_back_from_its_text() {
+        for text in [
+            "drawn",
+            "drawn:lying",
+            "counted:4:1:0:512",
+            "counted:3:2:1:4096:4200",
+        ] {
+            let plan: Plan<()> = text.parse().unwrap();
+            assert_eq!(plan.to_string(), text);
+        }
+        for text in [
+            "",
+            "drawn:",
+            "drawn:lying:",
+            "counted",
+            "counted:4:1:0",
+            "counted:4:1:0:513",
+            "counted:4:1:0:512:600:1",
+            "counted:-4:1:0:512",
+        ] {
+            text.parse::<Plan<()>>().unwrap_err();
         }
     }
 }

@@ -27,8 +27,9 @@ pub trait Program: Clone + fmt::Debug + Send + Sync + 'static {
     /// The settings of the exhaustive tier, each of which it goes through; the mildest first.
     fn variants(&self) -> Vec<Self>;
 
-    /// The operations of the exhaustive tier, of all sequences of which it goes through.
-    fn alphabet(&self) -> Vec<Self::Op>;
+    /// The operations of the exhaustive tier, of all sequences of which it goes through. Large edits
+    /// are made of so many bytes.
+    fn alphabet(&self, large: usize) -> Vec<Self::Op>;
 
     /// Settings of the sampled tier. `choose(n)` gives a number below `n`; 0 is to be the mildest.
     fn drawn(&self, choose: &mut dyn FnMut(u32) -> u32) -> Self;
@@ -96,7 +97,12 @@ pub enum Script<O> {
     /// These.
     Given(Vec<O>),
     /// Every sequence over the alphabet of at most so many.
-    Counted(u32),
+    Counted {
+        /// How many are left.
+        left: u32,
+        /// Bytes that a large edit is made of.
+        large: usize,
+    },
     /// At most so many, drawn one by one.
     Drawn(u32),
 }
@@ -117,10 +123,10 @@ impl<P: Program> Life<P> {
         let op = match &mut self.script {
             Script::Given(ops) if ops.is_empty() => None,
             Script::Given(ops) => Some(ops.remove(0)),
-            Script::Counted(0) | Script::Drawn(0) => None,
-            Script::Counted(left) => {
+            Script::Counted { left: 0, .. } | Script::Drawn(0) => None,
+            Script::Counted { left, large } => {
                 *left -= 1;
-                let alphabet = program.alphabet();
+                let alphabet = program.alphabet(*large);
                 let chosen = io.choose(alphabet.len() as u32 + 1) as usize;
                 chosen.checked_sub(1).map(|index| alphabet[index].clone())
             }
