@@ -125,7 +125,11 @@ impl<P: Program> Exploration<P> {
         let begun = tape.digits().len();
         let from = crashes.iter().rfind(|crash| crash.digits == begun).cloned();
         self.tally.executions += 1;
-        let again = (self.tally.executions % TWICE == 0).then(|| (tape.clone(), from.clone()));
+        let again = self
+            .tally
+            .executions
+            .is_multiple_of(TWICE)
+            .then(|| (tape.clone(), from.clone()));
         let mut ended = self.case.resume(tape, from, crashes);
         if let Some((tape, from)) = again {
             let second = self.case.resume(tape, from, &mut Vec::new());
@@ -185,7 +189,7 @@ impl<P: Program> Exploration<P> {
             *self.fired.entry(*fault).or_insert(0) += count;
         }
         let verdict = ended.verdict.and_then(|()| {
-            if seed % TWICE == 0 && self.case.run(Tape::seeded(seed)).hash != ended.hash {
+            if seed.is_multiple_of(TWICE) && self.case.run(Tape::seeded(seed)).hash != ended.hash {
                 return DETERMINISM.broken(format!("seed {seed} gave two different runs"));
             }
             Ok(())

@@ -439,7 +439,6 @@ impl<S: Replayable, I: Stage> Driver<S, I> {
 
     /// Drops a `close` and an `open` that have only begun: neither may be in the way of the next.
     async fn reopen_impatiently(self) -> Verdict<Option<Self>> {
-        const PATIENCE: u32 = 1000;
         let _ = futures::poll!(Box::pin(self.journal.close()));
         let Driver {
             io,
