@@ -124,6 +124,8 @@ impl<P: Program> Exploration<P> {
         };
         let begun = tape.digits().len();
         let from = crashes.iter().rfind(|crash| crash.digits == begun).cloned();
+        // Those behind it are met again.
+        crashes.retain(|crash| crash.digits <= begun);
         self.tally.executions += 1;
         let again = self
             .tally
