@@ -271,7 +271,7 @@ mod determinism {
             hash(SimOptions {
                 seed: 7,
                 latency: Latency::Fixed,
-                shuffle_listings: false,
+                listings: quipu_io::sim::Listings::Sorted,
                 ..SimOptions::seeded(seed)
             })
         };

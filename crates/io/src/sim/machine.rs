@@ -42,8 +42,8 @@ pub struct SimOptions {
     pub schedule: Schedule,
     /// How long operations take.
     pub latency: Latency,
-    /// Whether directories are listed in an order chosen by the tape, instead of sorted.
-    pub shuffle_listings: bool,
+    /// In which order directories are listed.
+    pub listings: Listings,
     /// After so many steps of tasks in one call the run is stopped as a live-lock.
     pub step_limit: u64,
     /// When the machine stops by itself.
@@ -61,7 +61,7 @@ impl Default for SimOptions {
             model: DiskModel::default(),
             schedule: Schedule::Fifo,
             latency: Latency::Fixed,
-            shuffle_listings: false,
+            listings: Listings::Sorted,
             step_limit: 10_000_000,
             crash: CrashPlan::Never,
         }
@@ -77,7 +77,7 @@ impl SimOptions {
             tape: Tape::seeded(seed),
             schedule: Schedule::Chosen,
             latency: Latency::Varied,
-            shuffle_listings: true,
+            listings: Listings::Shuffled,
             ..SimOptions::default()
         }
     }
@@ -93,6 +93,18 @@ pub enum Schedule {
     Lifo,
     /// The tape says. 0 is the one that was woken first.
     Chosen,
+}
+
+/// The order in which directories are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Listings {
+    /// By name.
+    #[default]
+    Sorted,
+    /// The other way round: for programs that have come to rely on the order.
+    Reversed,
+    /// The tape says.
+    Shuffled,
 }
 
 /// Why a run ended before its future was complete.
@@ -153,7 +165,7 @@ impl Sim {
             random,
             locks: BTreeSet::new(),
             latency: options.latency,
-            shuffle_listings: options.shuffle_listings,
+            listings: options.listings,
             hook: None,
             crash: options.crash,
             crashed: None,

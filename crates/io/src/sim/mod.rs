@@ -134,7 +134,7 @@ pub use image::DiskImage;
 pub use injection::SimFaults;
 pub use io::{SimFile, SimIo, SimLock};
 pub use lanes::Lanes;
-pub use machine::{Schedule, Sim, SimOptions, Stopped};
+pub use machine::{Listings, Schedule, Sim, SimOptions, Stopped};
 pub use medium::DiskModel;
 pub use operation::Operation;
 pub use plan::FailedSync;

@@ -18,6 +18,7 @@ use super::damage::{Cache, flip_read};
 use super::disk::PAGE;
 use super::fault::Fault;
 use super::inode::InodeId;
+use super::machine::Listings;
 use super::operation::Operation;
 use super::world::State;
 use crate::OpenOptions;
@@ -84,7 +85,7 @@ impl State {
     /// Whether a listing comes in another order.
     pub(super) fn shuffles(&mut self) -> bool {
         let may_strike = !self.faults.is_calm();
-        self.shuffle_listings
+        self.listings == Listings::Shuffled
             || may_strike && self.faults.strikes(Fault::ShuffledListing, &mut self.tape)
     }
 

@@ -15,7 +15,7 @@ use super::executor::{Executor, TaskId};
 use super::fault::Fault;
 use super::image::DiskImage;
 use super::inode::{InodeId, Name};
-use super::machine::Stopped;
+use super::machine::{Listings, Stopped};
 use super::operation::Operation;
 use super::plan::Faults;
 use super::random::Random;
@@ -88,7 +88,7 @@ pub(super) struct State {
     pub(super) random: Random,
     pub(super) locks: BTreeSet<InodeId>,
     pub(super) latency: Latency,
-    pub(super) shuffle_listings: bool,
+    pub(super) listings: Listings,
     pub(super) hook: Option<Hook>,
     pub(super) crash: CrashPlan,
     /// The crash point at which the machine has stopped.
@@ -339,6 +339,9 @@ impl State {
 
     /// Directory entries in the order in which this run lists them.
     pub(super) fn listing(&mut self, mut found: Vec<(Name, InodeId)>) -> Vec<DirEntry> {
+        if self.listings == Listings::Reversed {
+            found.reverse();
+        }
         if found.len() > 1 && self.shuffles() {
             for last in (1..found.len()).rev() {
                 let back = self.tape.choose(Purpose::Listing, last as u32 + 1) as usize;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use quipu_io::sim::{Latency, Profile, Purpose, Schedule, SimOptions, Tape};
+use quipu_io::sim::{Latency, Listings, Profile, Purpose, Schedule, SimOptions, Tape};
 
 use super::hardship::Hardship;
 use super::journal::SECTOR;
@@ -46,6 +46,8 @@ pub struct Bounds {
     pub sector: u32,
     /// Bytes that a large edit is made of: so many that it crosses a sector.
     pub large: usize,
+    /// Operations take time, and listings come in reverse.
+    pub timed: bool,
 }
 
 impl Default for Bounds {
@@ -57,6 +59,7 @@ impl Default for Bounds {
             after: 0,
             sector: 512,
             large: SECTOR,
+            timed: false,
         }
     }
 }
@@ -110,6 +113,8 @@ impl<O: Clone> Plan<O> {
                     program: variants.swap_remove(chosen),
                     sim: SimOptions {
                         sector_size: bounds.sector,
+                        latency: [Latency::None, Latency::Fixed][usize::from(bounds.timed)],
+                        listings: [Listings::Sorted, Listings::Reversed][usize::from(bounds.timed)],
                         ..calm
                     },
                     crash_chances: 1,
@@ -133,7 +138,7 @@ impl<O: Clone> Plan<O> {
                     schedule: [Schedule::Fifo, Schedule::Lifo, Schedule::Chosen]
                         [choose(4).min(2) as usize],
                     latency: [Latency::None, Latency::Fixed, Latency::Varied][choose(3) as usize],
-                    shuffle_listings: choose(2) == 1,
+                    listings: [Listings::Sorted, Listings::Shuffled][choose(2) as usize],
                     ..calm
                 };
                 let program = program.drawn(&mut choose);
@@ -211,12 +216,13 @@ impl<O> fmt::Display for Plan<O> {
                     after,
                     sector,
                     large,
+                    timed,
                 } = bounds;
                 write!(f, "counted:{ops}:{crashes}:{after}:{sector}")?;
-                match *large {
-                    SECTOR => Ok(()),
-                    _ => write!(f, ":{large}"),
+                if *large != SECTOR {
+                    write!(f, ":{large}")?;
                 }
+                f.write_str(if *timed { ":timed" } else { "" })
             }
             Plan::Drawn(Drawn { lying_syncs: false }) => f.write_str("drawn"),
             Plan::Drawn(Drawn { lying_syncs: true }) => f.write_str("drawn:lying"),
@@ -237,7 +243,7 @@ impl<O> FromStr for Plan<O> {
         };
         plan.ok_or_else(|| {
             format!(
-                "{text:?} is no plan: \"drawn\" is one, and \"counted:OPS:CRASHES:AFTER:SECTOR[:LARGE]\" \
+                "{text:?} is no plan: \"drawn\" is one, and \"counted:OPS:CRASHES:AFTER:SECTOR[:LARGE][:timed]\" \
                  in sectors of 512 or 4096 bytes"
             )
         })
@@ -245,6 +251,10 @@ impl<O> FromStr for Plan<O> {
 }
 
 fn bounds(text: &str) -> Option<Bounds> {
+    let (text, timed) = match text.strip_suffix(":timed") {
+        Some(text) => (text, true),
+        None => (text, false),
+    };
     let numbers: Option<Vec<u32>> = text.split(':').map(|number| number.parse().ok()).collect();
     let (ops, crashes, after, sector, large) = match *numbers? {
         [ops, crashes, after, sector] => (ops, crashes, after, sector, SECTOR),
@@ -257,6 +267,7 @@ fn bounds(text: &str) -> Option<Bounds> {
         after,
         sector,
         large,
+        timed,
     })
 }
 
