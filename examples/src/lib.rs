@@ -3,6 +3,7 @@
 //! - `counter`: the shortest complete one.
 //! - `ledger`: pays the rows of a CSV file, each at most once, however often it is killed; the
 //!   machine behind it is [`ledger::Ledger`].
+//! - `crash_check`: checks a machine against every crash, and shows how a bug in it is found.
 //! - `generate_payments`: prints the CSV file in `data/`.
 
 pub mod ledger;

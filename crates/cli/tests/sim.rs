@@ -69,6 +69,7 @@ fn runs_of_seeds_are_counted() {
         assert!(shown.contains(&heading), "{shown}");
     }
     assert_eq!(shown.matches("  20 traces, 20 executions in ").count(), 2);
+    assert_eq!(shown.matches(" kinds of faults struck, ").count(), 2);
     assert_eq!(shown.matches(": no rule broken\n").count(), 2);
 }
 
@@ -82,10 +83,12 @@ fn json_has_an_object_for_each_tier() {
             [
                 "crashes",
                 "executions",
+                "faults",
                 "kind",
                 "per_second",
                 "plan",
                 "seconds",
+                "states",
                 "tier",
                 "traces",
                 "violations",
@@ -109,7 +112,7 @@ fn a_short_mix_is_the_default() {
         .lines()
         .filter(|line| line.starts_with("log "))
         .collect();
-    assert_eq!(tiers.len(), 7, "{shown}");
+    assert_eq!(tiers.len(), 8, "{shown}");
     assert!(
         shown.contains("log once-512: up to 3 operations, 1 crash; "),
         "{shown}"
@@ -164,14 +167,14 @@ fn a_failure_is_reported_with_its_seed_and_how_far_it_was_shrunk() {
 
 #[test]
 fn a_line_that_breaks_no_rule_is_a_success() {
-    let shown = report(&["--tape", "journal counted:3:1:0:512 0.1.2"], 0);
+    let shown = report(&["--tape", "journal counted:3:1:0:512 w0.1.2"], 0);
     assert!(
         shown.starts_with("No rule is broken by this run:\n"),
         "{shown}"
     );
-    let lines = objects(&report(&["--tape", "log drawn 0", "--json"], 0));
+    let lines = objects(&report(&["--tape", "log drawn -", "--json"], 0));
     assert_eq!(keys(&lines[0]), ["kind", "line", "operations", "story"]);
-    assert_eq!(lines[0]["line"], "log drawn 0");
+    assert_eq!(lines[0]["line"], "log drawn -");
 }
 
 #[test]
@@ -183,22 +186,22 @@ fn arguments_that_make_no_sense_say_what_would() {
         (&["--long"], "--exhaustive"),
         (
             &["--tape", "journal"],
-            "is not of the form WORKLOAD PLAN DIGITS",
+            "is not of the form WORKLOAD PLAN CHOICES",
         ),
         (
-            &["--tape", "kv drawn 1"],
+            &["--tape", "kv drawn -"],
             "\"kv\" is no workload: name one of journal, log",
         ),
         (
-            &["--tape", "log drwan 1"],
+            &["--tape", "log drwan -"],
             "\"drwan\" is no plan: \"drawn\" is one",
         ),
         (
-            &["--tape", "log drawn 1.x"],
-            "the digits of \"log drawn 1.x\"",
+            &["--tape", "log drawn w1.x"],
+            "\"w1.x\" is no lane of digits",
         ),
         (
-            &["--tape", "log drawn 1", "--seeds", "2"],
+            &["--tape", "log drawn w1", "--seeds", "2"],
             "cannot be used with",
         ),
     ];

@@ -21,12 +21,15 @@ pub(super) fn print(stdout: &mut impl Write, failure: &Failure, shrunk: bool) ->
     writeln!(stdout, "  {}\n\nWhat happened:\n", failure.violation.text)?;
     print_story(stdout, &failure.story)?;
     if shrunk {
+        let (now, before) = (&failure.story, &failure.original);
         writeln!(
             stdout,
-            "\nMade as small as possible in {}: {} now, {} before.",
+            "Made as small as possible in {}: {} and {} before, {} and {} now.",
             Count(failure.executions, "run"),
-            Count(failure.story.operations() as u64, "operation"),
-            failure.original.operations()
+            Count(before.operations() as u64, "operation"),
+            Count(before.faults(), "fault"),
+            now.operations(),
+            now.faults()
         )?;
     }
     if let Some(seed) = failure.seed {
@@ -73,7 +76,11 @@ fn print_life(stdout: &mut impl Write, number: usize, life: &LifeStory) -> io::R
         write!(stdout, ", {op}")?;
     }
     match &life.ended {
-        Some(ended) => writeln!(stdout, "; stopped {ended}"),
-        None => writeln!(stdout),
+        Some(ended) => writeln!(stdout, "; stopped {ended}")?,
+        None => writeln!(stdout)?,
     }
+    for (fault, count) in &life.faults {
+        writeln!(stdout, "    {}: {fault}", Count(*count, "time"))?;
+    }
+    Ok(())
 }

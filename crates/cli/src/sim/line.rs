@@ -2,9 +2,10 @@
 //!
 //! The names are an interface: programs read them.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use quipu_journal::check::{Failure, Line, Story};
+use quipu_journal::check::{Failure, Fired, Line, Story};
 use serde::Serialize;
 
 use super::search::Report;
@@ -18,9 +19,13 @@ enum Object<'a> {
         plan: &'a str,
         traces: u64,
         crashes: u64,
+        /// Legal states that the crashes may have left; null if there are too many for a number.
+        states: f64,
         executions: u64,
         seconds: f64,
         per_second: f64,
+        /// How often each kind of fault has struck.
+        faults: BTreeMap<String, u64>,
         violations: u64,
     },
     Failure {
@@ -58,6 +63,8 @@ struct Life<'a> {
     /// The kind of crash before it; null for the first.
     crash: Option<String>,
     operations: &'a [String],
+    /// How often each kind of fault has struck.
+    faults: BTreeMap<String, u64>,
     /// Where it was ended by a crash; null if it was not.
     ended: Option<&'a str>,
 }
@@ -67,6 +74,7 @@ impl<'a> Lives<'a> {
         let lives = story.lives.iter().map(|life| Life {
             crash: life.profile.map(|profile| format!("{profile:?}")),
             operations: &life.ops,
+            faults: counts(&life.faults),
             ended: life.ended.as_deref(),
         });
         Lives {
@@ -84,9 +92,11 @@ pub(super) fn print_report(stdout: &mut impl Write, report: &Report) -> io::Resu
         plan: &report.plan,
         traces: report.tally.traces,
         crashes: report.tally.crashes,
+        states: report.tally.states,
         executions: report.tally.executions,
         seconds: report.elapsed.as_secs_f64(),
         per_second: report.per_second(),
+        faults: counts(&report.fired),
         violations: report.failure.iter().count() as u64,
     };
     print(stdout, &object)
@@ -114,6 +124,13 @@ pub(super) fn print_story(stdout: &mut impl Write, line: &Line, story: &Story) -
         story: Lives::new(story),
     };
     print(stdout, &object)
+}
+
+fn counts(fired: &Fired) -> BTreeMap<String, u64> {
+    let counts = fired.iter();
+    counts
+        .map(|(fault, count)| (fault.to_string(), *count))
+        .collect()
 }
 
 fn print(stdout: &mut impl Write, object: &Object<'_>) -> io::Result<()> {

@@ -52,7 +52,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "exhaustive")]
     lying_syncs: bool,
 
-    /// Replay one run: "WORKLOAD PLAN DIGITS", as a failure gives it and regressions/ keeps it
+    /// Replay one run: "WORKLOAD PLAN CHOICES", as a failure gives it and regressions/ keeps it
     #[arg(
         long,
         value_name = "LINE",
@@ -72,7 +72,7 @@ Examples:
   quipu sim --exhaustive                   All short sequences, all crash states
   quipu sim --seed 1000 --seeds 100000     Long runs, drawn from these seeds
   quipu sim --lying-syncs                  What a failure looks like
-  quipu sim --tape \"journal drawn 1.0.22\"  The run of this line again";
+  quipu sim --tape \"log drawn w0*6.2,c1\"  The run of this line again";
 
 /// The greatest seed, and the greatest number of seeds: so their sum is a number, too.
 const MOST: u64 = u64::MAX / 2;
@@ -186,6 +186,7 @@ fn explore<P: Program>(io: &DiskIo, args: &Args, check: &Check<P>, search: &Sear
         tier: search.name(),
         plan: search.plan::<()>().to_string(),
         tally: runs.tally(),
+        fired: runs.fired().clone(),
         elapsed,
         failure: found.map(|finding| quietly(|| finding.shrink(SHRINKING))),
     }

@@ -1,12 +1,16 @@
 //! [`Search`]: one exploration of those that were asked for, and its [`Report`].
 
+use std::fmt;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::time::Duration;
 
 use indicatif::HumanCount;
+use quipu_io::sim::Fault;
 use quipu_journal::check::tiers::{Effort, Tier};
-use quipu_journal::check::{Bounds, Check, Drawn, Exploration, Failure, Plan, Program, Tally};
+use quipu_journal::check::{
+    Bounds, Check, Drawn, Exploration, Failure, Fired, Plan, Program, Tally,
+};
 
 use crate::count::Count;
 
@@ -97,8 +101,22 @@ pub(super) struct Report {
     pub(super) tier: &'static str,
     pub(super) plan: String,
     pub(super) tally: Tally,
+    pub(super) fired: Fired,
     pub(super) elapsed: Duration,
     pub(super) failure: Option<Failure>,
+}
+
+/// A number that may be beyond all others: exact as long as it can be read.
+struct Magnitude(f64);
+
+impl fmt::Display for Magnitude {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Magnitude(number) = *self;
+        match number < 1e7 {
+            true => write!(f, "{number:.0}"),
+            false => write!(f, "{number:.1e}"),
+        }
+    }
 }
 
 impl Report {
@@ -110,13 +128,14 @@ impl Report {
         let Tally {
             traces,
             crashes,
+            states,
             executions,
-            ..
         } = self.tally;
         write!(stdout, "  {} traces, ", HumanCount(traces))?;
         // Of a drawn run, only one outcome of each crash is looked at.
         if crashes > 0 {
-            write!(stdout, "{} crashes, ", HumanCount(crashes))?;
+            write!(stdout, "{} crashes with ", HumanCount(crashes))?;
+            write!(stdout, "{} states in ", Magnitude(states))?;
         }
         writeln!(
             stdout,
@@ -129,6 +148,15 @@ impl Report {
                 Some(_) => "BROKEN",
             }
         )?;
+        if !self.fired.is_empty() {
+            writeln!(
+                stdout,
+                "  {} of {} kinds of faults struck, {} times in all",
+                self.fired.len(),
+                Fault::ALL.len(),
+                HumanCount(self.fired.values().sum())
+            )?;
+        }
         stdout.flush()
     }
 }

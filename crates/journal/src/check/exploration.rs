@@ -167,9 +167,10 @@ impl<P: Program> Exploration<P> {
         let last = crashes
             .iter()
             .rfind(|crash| is_crash(&digits[crash.digits - 1]));
-        if let Some(last) = last {
-            tape.skip(&digits[..last.digits]);
-        }
+        let begun = last.map_or(0, |last| last.digits);
+        tape.skip(&digits[..begun]);
+        // The next run meets those behind it once more.
+        crashes.retain(|crash| crash.digits <= begun);
         *next = Some(tape);
         Some(Ok(()))
     }
@@ -276,5 +277,24 @@ mod tests {
             run.unwrap();
         }
         assert_eq!(runs.tally().executions, from_start.len() as u64);
+    }
+
+    /// The crashes that are kept are those of one run, so they grow with its length only.
+    #[test]
+    fn no_crash_is_kept_twice() {
+        let case = Case {
+            program: JournalProgram::<Notes>::new(Notes::edit),
+            plan: Plan::Counted(Bounds {
+                ops: 2,
+                ..Bounds::default()
+            }),
+        };
+        let mut runs = Exploration::counting(case);
+        while let Some(run) = runs.next() {
+            run.unwrap();
+            if let Source::Counting { crashes, .. } = &runs.source {
+                assert!(crashes.is_sorted_by(|one, next| one.digits < next.digits));
+            }
+        }
     }
 }

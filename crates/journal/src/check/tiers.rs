@@ -30,10 +30,10 @@ pub enum Effort {
 }
 
 /// The tiers of a journal.
-pub const JOURNAL: [Tier; 7] = tiers([2, 3, 3]);
+pub const JOURNAL: [Tier; 8] = tiers([1, 2, 3]);
 
 /// The tiers of a log. Pages that are appended without a sync are all unsynced at the end.
-pub const LOG: [Tier; 7] = tiers([1, 1, 2]);
+pub const LOG: [Tier; 8] = tiers([1, 1, 2]);
 
 impl Tier {
     /// The bounds at this effort.
@@ -45,7 +45,7 @@ impl Tier {
     }
 }
 
-const fn tiers(ops_of_pages: [u32; 3]) -> [Tier; 7] {
+const fn tiers(ops_of_pages: [u32; 3]) -> [Tier; 8] {
     [
         tier("once-512", [3, 4, 5], 1, 0, 512, SECTOR),
         tier("once-4096", [3, 4, 5], 1, 0, 4096, PAGE),
@@ -53,7 +53,9 @@ const fn tiers(ops_of_pages: [u32; 3]) -> [Tier; 7] {
         tier("pages-512", ops_of_pages, 1, 0, 512, PAGE),
         // The second crash is inside the recovery from the first.
         tier("twice-512", [2, 3, 4], 2, 0, 512, SECTOR),
-        tier("twice-4096", [2, 3, 4], 2, 0, 4096, PAGE),
+        tier("twice-4096", [1, 2, 3], 2, 0, 4096, PAGE),
+        // A recovery relies on what one has left that was killed itself.
+        tier("thrice-512", [1, 1, 2], 3, 0, 512, SECTOR),
         // The second crash is inside the recovery, or around an operation behind it.
         tier("between-512", [1, 2, 3], 2, 1, 512, SECTOR),
         timed(tier("timed-512", [2, 3, 4], 1, 0, 512, SECTOR)),
