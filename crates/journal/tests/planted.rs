@@ -51,15 +51,23 @@ fn every_planted_bug_is_at_one_site_and_every_site_is_listed() {
 
 /// What the explorer finds of them; one after the other, for they are switched on for the process.
 #[cfg(quipu_planted)]
+#[expect(clippy::print_stdout, reason = "the table is what it is for")]
 mod exploration {
-    use quipu_io::planted::{plant, planted, reached};
-    use quipu_journal::check::planted::{Finder, PLANTED};
-    use quipu_journal::check::{
-        self, Bounds, Check, Drawn, Exploration, Notes, Plan, Program, Violation,
-    };
+    use std::time::Instant;
 
-    /// Runs per tier that may pass before a bug counts as missed.
-    const MOST: usize = 200_000;
+    use quipu_io::planted::{plant, planted, reached};
+    use quipu_journal::check::planted::{Finder, PLANTED, Planted};
+    use quipu_journal::check::tiers::{self, Effort, Tier};
+    use quipu_journal::check::{self, Check, Drawn, Exploration, Failure, Notes, Plan, Program};
+
+    /// Runs per tier that may pass before a bug counts as missed by it.
+    const MOST: usize = 500_000;
+
+    /// Seeds that may pass.
+    const SEEDS: u64 = 40_000;
+
+    /// Runs that shrinking may take.
+    const SHRINKING: u64 = 20_000;
 
     /// One is on at a time, and tells whether it had a chance.
     fn one_bug_is_on_at_a_time() {
@@ -75,74 +83,99 @@ mod exploration {
         assert!(!PLANTED.iter().any(|bug| planted(bug.name)) && !reached());
     }
 
-    /// The first violation, and how many runs it took.
-    fn first<P: Program>(mut exploration: Exploration<P>) -> Option<(Violation, u64)> {
-        let found = exploration.by_ref().take(MOST).find_map(Result::err)?;
-        Some((found.violation, exploration.tally().executions))
+    /// The first failure, and how many runs it took.
+    fn first<P: Program>(mut runs: Exploration<P>) -> Option<(Failure, u64)> {
+        let found = runs.by_ref().take(MOST).find_map(Result::err)?;
+        Some((found.shrink(SHRINKING), runs.tally().executions))
     }
 
-    /// Every tier in turn, the cheaper ones first, until one finds something.
-    fn find<P: Program>(check: &Check<P>) -> Option<(String, Violation, u64)> {
-        let counted = |ops, crashes| {
-            let bounds = Bounds {
-                ops,
-                crashes,
-                ..Bounds::default()
-            };
-            let (violation, runs) = first(check.explore(Plan::Counted(bounds)))?;
-            Some((
-                format!("{ops} operations, {crashes} crashes"),
-                violation,
-                runs,
-            ))
+    /// Every tier in turn, the short ones first, until one finds something.
+    fn count<P: Program>(check: &Check<P>, tiers: &[Tier]) -> Option<(String, Failure, u64)> {
+        for effort in [Effort::Quick, Effort::Full] {
+            for tier in tiers {
+                let plan = Plan::Counted(tier.bounds(effort));
+                if let Some((failure, runs)) = first(check.explore(plan)) {
+                    return Some((format!("{} {effort:?}", tier.name), failure, runs));
+                }
+            }
+        }
+        None
+    }
+
+    /// Looks for a bug in both ways, and prints a line of the table. Whether the tiers found it, and
+    /// whether anything did.
+    fn look<P: Program>(bug: Option<&Planted>, check: &Check<P>, tiers: &[Tier]) -> (bool, bool) {
+        let name = bug.map_or("nothing", |bug| bug.name);
+        let is_named = |failure: &Failure| {
+            bug.is_some_and(|bug| bug.oracles.contains(&failure.violation.oracle.id))
         };
-        let sampled = |seeds: std::ops::Range<u64>| {
-            let tier = format!("seeds from {}", seeds.start);
-            let (violation, runs) = first(check.sample(Drawn::default(), seeds))?;
-            Some((tier, violation, runs))
-        };
-        counted(2, 1)
-            .or_else(|| counted(1, 2))
-            .or_else(|| sampled(0..3000))
-            .or_else(|| counted(1, 3))
-            .or_else(|| counted(3, 1))
-            .or_else(|| sampled(3000..40_000))
+        let begun = Instant::now();
+        let counted = count(check, tiers);
+        match &counted {
+            Some((tier, failure, runs)) => println!(
+                "{name}\n  counted: oracle {} in {tier}, run {runs}; {} operations, {:.1} s",
+                failure.violation.oracle.id,
+                failure.story.operations(),
+                begun.elapsed().as_secs_f64(),
+            ),
+            None => println!(
+                "{name}\n  counted: missed, {:.1} s",
+                begun.elapsed().as_secs_f64()
+            ),
+        }
+        let begun = Instant::now();
+        let sampled = first(check.sample(Drawn::default(), 0..SEEDS));
+        match &sampled {
+            Some((failure, runs)) => println!(
+                "  sampled: oracle {} after {runs} seeds; shrunk from {} operations, {} faults, {} \
+                 crashes to {}, {}, {} in {} runs, {:.1} s in all",
+                failure.violation.oracle.id,
+                failure.original.operations(),
+                failure.original.faults(),
+                failure.original.crashes(),
+                failure.story.operations(),
+                failure.story.faults(),
+                failure.story.crashes(),
+                failure.executions,
+                begun.elapsed().as_secs_f64(),
+            ),
+            None => println!("  sampled: missed, {:.1} s", begun.elapsed().as_secs_f64()),
+        }
+        let counted = counted.is_some_and(|(_, failure, _)| is_named(&failure));
+        let sampled = sampled.is_some_and(|(failure, _)| is_named(&failure));
+        (counted, counted || sampled)
     }
 
     #[test]
     fn what_is_planted_is_found() {
         one_bug_is_on_at_a_time();
-        // The control: what is found is found because of the bug.
-        assert_eq!(find(&check::journal::<Notes>(Notes::edit)), None);
-        assert_eq!(find(&check::log()), None);
+        let journal = check::journal::<Notes>(Notes::edit);
+        let log = check::log();
         let only = std::env::var("QUIPU_PLANTED").ok();
-        let mut missed = Vec::new();
+        let (mut all, mut by_tiers, mut missed) = (0, 0, Vec::new());
         for bug in PLANTED {
             if only.as_deref().is_some_and(|only| only != bug.name) {
                 continue;
             }
             plant(Some(bug.name));
-            let found = match bug.finder {
-                Finder::Journal => find(&check::journal::<Notes>(Notes::edit)),
-                Finder::Log => find(&check::log()),
+            let (counted, found) = match bug.finder {
+                Finder::Journal => look(Some(bug), &journal, &tiers::JOURNAL),
+                Finder::Log => look(Some(bug), &log, &tiers::LOG),
                 _ => continue,
             };
-            let reached = reached();
-            #[expect(clippy::print_stdout, reason = "shown by --nocapture only")]
-            match &found {
-                Some((tier, violation, runs)) => {
-                    println!("{}: {violation}, after {runs} runs of {tier}", bug.name);
-                }
-                None => println!("{}: missed, reached: {reached}", bug.name),
-            }
-            if !found
-                .as_ref()
-                .is_some_and(|(_, violation, _)| bug.oracles.contains(&violation.oracle.id))
-            {
-                missed.push((bug.name, found.map(|(_, violation, _)| violation)));
+            all += 1;
+            by_tiers += usize::from(counted);
+            if !found {
+                missed.push((bug.name, reached()));
             }
         }
         plant(None);
+        println!("{all} bugs, {by_tiers} found by the exhaustive tiers, missed: {missed:?}");
         assert!(missed.is_empty(), "{missed:#?}");
+        if only.is_none() {
+            // The control: what is found is found because of the bug.
+            assert_eq!(look(None, &journal, &tiers::JOURNAL), (false, false));
+            assert_eq!(look(None, &log, &tiers::LOG), (false, false));
+        }
     }
 }

@@ -62,7 +62,7 @@ pub(super) struct Disk {
     open: BTreeMap<InodeId, u32>,
     /// Bytes that fit on the disk.
     capacity: u64,
-    used: u64,
+    pub(super) used: u64,
     /// What lesser disks have done since this machine was booted.
     pub(super) lapses: Lapses,
     /// Somebody else has taken all the room that is left, for a while.

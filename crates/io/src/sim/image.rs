@@ -65,6 +65,11 @@ impl DiskImage {
         self.disk.legal_states(profile)
     }
 
+    /// Bytes that files take up, also those that a crash may bring back or take away.
+    pub fn bytes(&self) -> u64 {
+        self.disk.used
+    }
+
     /// The choices that were made by looking at this image.
     pub fn tape(&self) -> &Tape {
         &self.tape

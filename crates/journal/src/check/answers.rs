@@ -4,11 +4,14 @@
 //! each says something that has to be true: what was refused is not there and never comes back; what
 //! is in doubt may be there; and behind what is in doubt nothing is committed any more.
 
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::history::History;
 use super::oracles::{ANSWERS, crash_never_keeps_it_from_opening};
-use super::program::lock;
+use super::program::{Stage, lock};
 use super::violation::Verdict;
 use crate::{Error, Result, Seq};
 
@@ -20,7 +23,12 @@ pub(super) struct Answers {
     /// The edit that somebody was told is in doubt, or 0 for any other failure that stops the log:
     /// nothing behind it is committed.
     stopped: Arc<Mutex<Option<u64>>>,
+    /// An open that nobody waits for any more may hold the lock for a while.
+    may_be_locked: Arc<AtomicBool>,
 }
+
+/// How often an open that finds the lock held is tried again, a millisecond later each time.
+const PATIENCE: u32 = 1000;
 
 impl Answers {
     pub(super) fn new(is_faulty: bool, history: Arc<Mutex<History>>) -> Answers {
@@ -28,6 +36,7 @@ impl Answers {
             history,
             is_faulty,
             stopped: Arc::default(),
+            may_be_locked: Arc::default(),
         }
     }
 
@@ -37,6 +46,28 @@ impl Answers {
 
     pub(super) fn has_stopped(&self) -> bool {
         lock(&self.stopped).is_some()
+    }
+
+    /// Notes that somebody has begun to open and does not wait for it.
+    pub(super) fn lock_may_be_held(&self) {
+        self.may_be_locked.store(true, Ordering::Relaxed);
+    }
+
+    /// Opens, again and again if the lock may be held for a while.
+    pub(super) async fn when_unlocked<T, F: Future<Output = Result<T>>>(
+        &self,
+        io: &impl Stage,
+        open: impl Fn() -> F,
+    ) -> Result<T> {
+        for _ in 0..PATIENCE {
+            match open().await {
+                Err(Error::Locked { .. }) if self.may_be_locked.load(Ordering::Relaxed) => {
+                    io.sleep(Duration::from_millis(1)).await;
+                }
+                other => return other,
+            }
+        }
+        open().await
     }
 
     /// What was opened; `None` if the disk is in the way.

@@ -12,7 +12,7 @@ use quipu_io::sim::{
 };
 
 use super::plan::{Plan, Setting};
-use super::program::{Life, Program, lock};
+use super::program::{Life, Program, Script, lock};
 use super::story::{LifeStory, Story};
 use super::violation::{NO_PANIC, PROGRESS, Verdict};
 
@@ -180,6 +180,17 @@ impl<P: Program> Case<P> {
             Ok(Err(stopped)) => (PROGRESS.broken(stopped.to_string()), None),
             Err(panic) => (NO_PANIC.broken(panic_text(&*panic)), None),
         };
+        let has_ops = !matches!(
+            plan.script,
+            Script::Counted { left: 0, .. } | Script::Drawn(0)
+        );
+        let verdict = verdict.and_then(|()| match is_last && !has_ops {
+            true => at
+                .setting
+                .program
+                .judge_io(&sim.io_counts(), sim.image().bytes()),
+            false => Ok(()),
+        });
         let (mut tape, hash) = (sim.tape(), sim.trace_hash());
         let goes_on = matches!(self.plan, Plan::Drawn(_)) && !is_last && verdict.is_ok();
         let crashes_at_its_end = goes_on && crash.is_none() && tape.choose(Purpose::Crash, 2) == 1;

@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use quipu_io::sim::{Digit, Purpose, Tape};
+use quipu_io::sim::{Digit, Profile, Purpose, Tape};
 
 use super::case::{Case, Checkpoint, Fired};
 use super::failure::Finding;
 use super::program::Program;
 use super::violation::DETERMINISM;
 
-/// One in so many sampled runs is run twice, and has to do the same.
+/// One in so many runs is run twice, and has to do the same.
 const TWICE: u64 = 64;
 
 /// What was looked at.
@@ -19,6 +19,8 @@ pub struct Tally {
     pub traces: u64,
     /// Crashes of which every legal outcome that recovery can tell apart was run.
     pub crashes: u64,
+    /// Legal states that the disks could have been in after those crashes.
+    pub states: f64,
     /// Runs: from a crash, or from the start, to the end.
     pub executions: u64,
 }
@@ -122,8 +124,21 @@ impl<P: Program> Exploration<P> {
         };
         let begun = tape.digits().len();
         let from = crashes.iter().rfind(|crash| crash.digits == begun).cloned();
+        // Those behind it are met again.
+        crashes.retain(|crash| crash.digits <= begun);
         self.tally.executions += 1;
-        let ended = self.case.resume(tape, from, crashes);
+        let again = self
+            .tally
+            .executions
+            .is_multiple_of(TWICE)
+            .then(|| (tape.clone(), from.clone()));
+        let mut ended = self.case.resume(tape, from, crashes);
+        if let Some((tape, from)) = again {
+            let second = self.case.resume(tape, from, &mut Vec::new());
+            if second.hash != ended.hash && ended.verdict.is_ok() {
+                ended.verdict = DETERMINISM.broken("a run gave another when it was repeated");
+            }
+        }
         if let Err(violation) = ended.verdict {
             let finding = Finding::new(&self.case, &ended.tape, violation);
             return Some(Err(Box::new(finding)));
@@ -141,9 +156,14 @@ impl<P: Program> Exploration<P> {
         let mut digits = made[..shared].to_vec();
         if let Some(changed) = digits.last_mut() {
             changed.value += 1;
-            self.tally.crashes += u64::from(is_crash(changed));
         }
         crashes.retain(|crash| crash.digits <= shared);
+        if let (Some(changed), Some(crash)) = (digits.last(), crashes.last())
+            && is_crash(changed)
+        {
+            self.tally.crashes += 1;
+            self.tally.states += crash.image.legal_states(Profile::Posix);
+        }
         let last = crashes
             .iter()
             .rfind(|crash| is_crash(&digits[crash.digits - 1]));
@@ -171,7 +191,7 @@ impl<P: Program> Exploration<P> {
             *self.fired.entry(*fault).or_insert(0) += count;
         }
         let verdict = ended.verdict.and_then(|()| {
-            if seed % TWICE == 0 && self.case.run(Tape::seeded(seed)).hash != ended.hash {
+            if seed.is_multiple_of(TWICE) && self.case.run(Tape::seeded(seed)).hash != ended.hash {
                 return DETERMINISM.broken(format!("seed {seed} gave two different runs"));
             }
             Ok(())

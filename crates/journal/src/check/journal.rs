@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use arbitrary::Unstructured;
 use bytes::Bytes;
 use futures::channel::oneshot;
+use quipu_io::sim::IoCounts;
 use quipu_io::{EntryKind, File, Io, OpenOptions};
 
 use super::answers::Answers;
@@ -96,6 +97,7 @@ impl<S: Replayable> Program for JournalProgram<S> {
         vec![
             self.clone().with(settings::plain()),
             self.clone().with(settings::tiny_segments()),
+            self.clone().with(settings::busy(1)),
         ]
     }
 
@@ -104,9 +106,11 @@ impl<S: Replayable> Program for JournalProgram<S> {
             Op::Append(SMALL),
             Op::Append(large),
             Op::Batch(1, SMALL),
+            Op::Together(2, SMALL),
             Op::Abandon(SMALL),
             Op::Snapshot,
             Op::Reopen,
+            Op::Audit,
         ]
     }
 
@@ -134,6 +138,10 @@ impl<S: Replayable> Program for JournalProgram<S> {
 
     fn damaged(history: &mut History) {
         history.is_damaged = true;
+    }
+
+    fn judge_io(&self, counts: &IoCounts, bytes_on_disk: u64) -> Verdict {
+        oracles::recovery_is_bounded(counts, bytes_on_disk)
     }
 
     async fn live<I: Stage>(&self, io: I, mut life: Life<Self>) -> Verdict {
@@ -210,7 +218,8 @@ impl<S: Replayable, I: Stage> Driver<S, I> {
         io: I,
         answers: Answers,
     ) -> Verdict<Option<Self>> {
-        let opened = Journal::<S, I>::open(io.clone(), &program.dir, program.options.clone()).await;
+        let open = || Journal::<S, I>::open(io.clone(), &program.dir, program.options.clone());
+        let opened = answers.when_unlocked(&io, open).await;
         match answers.of_open(opened)? {
             Some(journal) => Driver::begin(program, io, answers, journal).await.map(Some),
             None => Ok(None),
@@ -231,6 +240,9 @@ impl<S: Replayable, I: Stage> Driver<S, I> {
             history.reopen::<S>(&shown(&journal)?)?;
             oracles::fold::<S>(&history, last)?
         };
+        if program.options.snapshots == SnapshotPolicy::never() && !answers.is_faulty() {
+            nothing_temporary_is_left(&io, &program.dir).await?;
+        }
         io.promised("opened").await;
         Ok(Driver {
             io,
@@ -427,7 +439,6 @@ impl<S: Replayable, I: Stage> Driver<S, I> {
 
     /// Drops a `close` and an `open` that have only begun: neither may be in the way of the next.
     async fn reopen_impatiently(self) -> Verdict<Option<Self>> {
-        const PATIENCE: u32 = 1000;
         let _ = futures::poll!(Box::pin(self.journal.close()));
         let Driver {
             io,
@@ -438,19 +449,8 @@ impl<S: Replayable, I: Stage> Driver<S, I> {
         drop(self.journal);
         let open = || Journal::<S, I>::open(io.clone(), &program.dir, program.options.clone());
         let _ = futures::poll!(Box::pin(open()));
-        for _ in 0..PATIENCE {
-            match open().await {
-                Err(Error::Locked { .. }) => io.sleep(std::time::Duration::from_millis(1)).await,
-                Err(_) if answers.is_faulty() => return Ok(None),
-                Err(error) => return oracles::crash_never_keeps_it_from_opening(Err(error)),
-                // Whether the edits that nobody waited for are there is for this open to say.
-                Ok(journal) => {
-                    let driver = Driver::begin(program.clone(), io.clone(), answers, journal);
-                    return driver.await.map(Some);
-                }
-            }
-        }
-        PROGRESS.broken("the lock of a journal that was dropped is never released")
+        answers.lock_may_be_held();
+        Driver::open_with(program, io, answers).await
     }
 
     /// Oracles 1, 7 and 8, for which everything has to be read once more.
@@ -531,6 +531,16 @@ async fn read_all<S: Replayable, I: Io>(io: &I, dir: &Path, history: &History) -
         oracles::replays_are_equal(&expected, &oracles::state(&machine)?)?;
     }
     Ok(())
+}
+
+/// Oracle 14: what a life has left unfinished is gone once the next has opened.
+async fn nothing_temporary_is_left<I: Io>(io: &I, dir: &Path) -> Verdict {
+    let entries = io.read_dir(dir).await.or_else(unread)?;
+    let mut names = entries.iter().map(|entry| entry.name.to_string_lossy());
+    match names.find(|name| name.ends_with(".tmp")) {
+        Some(name) => oracles::BOUNDED.broken(format!("{name} is still there")),
+        None => Ok(()),
+    }
 }
 
 fn unread<T>(error: impl fmt::Display) -> Verdict<T> {

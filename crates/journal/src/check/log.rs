@@ -4,11 +4,13 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use quipu_io::sim::IoCounts;
+
 use super::answers::Answers;
 use super::history::History;
 use super::journal::{DIR, PAGE, SECTOR, SMALL};
 use super::notes::Notes;
-use super::oracles::Shown;
+use super::oracles::{self, Shown};
 use super::program::{Life, Program, Stage, lock};
 use super::settings;
 use super::violation::Verdict;
@@ -85,6 +87,7 @@ impl Program for LogProgram {
             LogOp::Abandon(SMALL, Durability::Disk),
             LogOp::Sync,
             LogOp::Rotate,
+            LogOp::Truncate(0),
             LogOp::Truncate(1),
             LogOp::Reopen,
         ]
@@ -118,6 +121,10 @@ impl Program for LogProgram {
 
     fn damaged(history: &mut History) {
         history.is_damaged = true;
+    }
+
+    fn judge_io(&self, counts: &IoCounts, bytes_on_disk: u64) -> Verdict {
+        oracles::recovery_is_bounded(counts, bytes_on_disk)
     }
 
     async fn live<I: Stage>(&self, io: I, mut life: Life<Self>) -> Verdict {

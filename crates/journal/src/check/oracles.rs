@@ -1,6 +1,8 @@
 //! The oracles of the journal: what must hold of whatever an open shows. Pure functions of a history
 //! and of what was shown; the reference is the fold of the issued edits.
 
+use quipu_io::sim::IoCounts;
+
 use super::history::History;
 use super::violation::{Oracle, Verdict};
 use crate::{Replayable, laws};
@@ -209,6 +211,21 @@ pub fn nothing_that_was_pruned_comes_back(history: &History, shown: &Shown) -> V
 /// Oracle 12: crash-class never gives `Corrupt`, nor any other error.
 pub fn crash_never_keeps_it_from_opening<T>(opened: crate::Result<T>) -> Verdict<T> {
     opened.or_else(|error| OPENS.broken(format!("it does not open: {error}")))
+}
+
+/// Oracle 15: recovery reads what is there a few times at most, and never more at once than there is,
+/// whatever a length says.
+pub fn recovery_is_bounded(counts: &IoCounts, bytes_on_disk: u64) -> Verdict {
+    const TIMES: u64 = 8;
+    const AT_ONCE: u64 = 1 << 20;
+    let most = TIMES * bytes_on_disk + AT_ONCE;
+    if counts.bytes_read > most || counts.largest_read > bytes_on_disk + AT_ONCE {
+        let (read, largest) = (counts.bytes_read, counts.largest_read);
+        return RECOVERY.broken(format!(
+            "{read} bytes were read of {bytes_on_disk}, {largest} at once"
+        ));
+    }
+    Ok(())
 }
 
 /// Oracle 13: an answer carries the number of its edit.

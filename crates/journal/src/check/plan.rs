@@ -175,7 +175,12 @@ impl<O: Clone> Plan<O> {
                 }
             }
             Plan::Drawn(_) => LifePlan {
-                script: Script::Drawn(DRAWN_OPS[usize::from(number > 0)]),
+                // The last one only looks.
+                script: Script::Drawn(match number {
+                    0 => DRAWN_OPS[0],
+                    DRAWN_CRASHES => 0,
+                    _ => DRAWN_OPS[1],
+                }),
                 crashes: match number < DRAWN_CRASHES {
                     true => PROFILES.to_vec(),
                     false => Vec::new(),

@@ -8,7 +8,7 @@ use std::fmt;
 use std::future::{Future, pending};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use quipu_io::sim::{Purpose, SimIo};
+use quipu_io::sim::{IoCounts, Purpose, SimIo};
 use quipu_io::{DiskIo, Io, Runtime};
 
 use super::violation::Verdict;
@@ -40,6 +40,12 @@ pub trait Program: Clone + fmt::Debug + Send + Sync + 'static {
     /// Notes that the disk itself has done damage: what was promised may be gone, or an open may
     /// say that it is, but nothing wrong may be shown.
     fn damaged(history: &mut Self::History);
+
+    /// Whether a life that did nothing but look has asked no more of the disk than it may, given how
+    /// many bytes there are.
+    fn judge_io(&self, _counts: &IoCounts, _bytes_on_disk: u64) -> Verdict {
+        Ok(())
+    }
 
     /// One lifetime on a disk that holds whatever the last one has left.
     ///

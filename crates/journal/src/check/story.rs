@@ -39,6 +39,11 @@ impl Story {
             .sum()
     }
 
+    /// Crashes between the lives.
+    pub fn crashes(&self) -> usize {
+        self.lives.len().saturating_sub(1)
+    }
+
     /// Operations in all lives.
     pub fn operations(&self) -> usize {
         self.lives.iter().map(|life| life.ops.len()).sum()
