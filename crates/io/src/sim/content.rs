@@ -198,14 +198,14 @@ impl Content {
 
     /// Decides what is in every sector of the range that nobody has looked at since the crash.
     ///
-    /// `choose` is asked, for a sector, for one of so many possibilities, the newest first; those that
-    /// cannot be told apart are one possibility.
+    /// `choose` is asked, for a sector and what the program saw there last, for one of so many
+    /// possibilities, the newest first; those that cannot be told apart are one possibility.
     pub(super) fn settle(
         &mut self,
         range: Range<u64>,
         boot: Stamp,
         medium: &Medium<'_>,
-        choose: &mut dyn FnMut(u64, &[Possibility]) -> u32,
+        choose: &mut dyn FnMut(u64, &Bytes, &[Possibility]) -> u32,
     ) {
         for start in self.unsettled(self.sectors(&range), boot) {
             self.split(start);
@@ -217,7 +217,8 @@ impl Content {
                 chain: Chain::settled(0, Bytes::new()),
             });
             let mut possible = medium.possible(start, &run.chain, is_seen, sector);
-            let chosen = choose(start, &possible) as usize;
+            let newest = &run.chain.newest().value;
+            let chosen = choose(start, newest, &possible) as usize;
             let chosen = possible.swap_remove(chosen);
             run.chain.settle_as(chosen.version, chosen.value);
             if run.chain.newest().value.is_empty() {

@@ -23,6 +23,7 @@ use super::content::Content;
 use super::inode::{Body, Directory, Inode, InodeId};
 use super::medium::{DiskModel, Lapses};
 use super::profile::{MetadataOrder, Profile};
+use super::telling::Telling;
 use super::world::Unreadable;
 
 /// Bytes in a page: what a write makes dirty as a whole.
@@ -70,6 +71,8 @@ pub(super) struct Disk {
     /// other files may find. Kept only where the model has stale blocks.
     pub(super) freed: Option<Arc<Inode>>,
     pub(super) recycled: Option<Arc<Inode>>,
+    /// The account of what the last crash left, if one is kept.
+    pub(super) telling: Option<Box<Telling>>,
 }
 
 impl Disk {
@@ -95,6 +98,7 @@ impl Disk {
             full: false,
             freed: None,
             recycled: None,
+            telling: None,
         }
     }
 
@@ -104,6 +108,7 @@ impl Disk {
         self.crashes += 1;
         self.full = false;
         self.lapses = Lapses::default();
+        self.telling = None;
         for id in std::mem::take(&mut self.open).into_keys() {
             self.collect(id);
         }

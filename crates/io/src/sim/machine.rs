@@ -263,6 +263,19 @@ impl Sim {
         result
     }
 
+    /// Keeps account of what the crash before this world has left, for [`Sim::survival`]. Called before
+    /// the program runs, it misses nothing.
+    pub fn tell_survival(&self) {
+        self.world.state().disk.tell_survival();
+    }
+
+    /// What the crash before this world has left, in words: a line for each thing that was looked at and
+    /// of which not the newest survived, and a last one for all the rest. Empty without
+    /// [`Sim::tell_survival`].
+    pub fn survival(&self) -> Vec<String> {
+        self.world.state().disk.survival()
+    }
+
     /// What goes wrong in this world, and what has gone wrong.
     pub fn faults(&self) -> SimFaults<'_> {
         SimFaults::of(&self.world)

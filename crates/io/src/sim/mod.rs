@@ -53,6 +53,7 @@
 //! which nothing can fall back. After a power loss nothing is decided before somebody looks:
 //! opening decides about names, a stat about the size, a read about the sectors it touches, and
 //! what was seen stays. What nobody reads stays open, also through further crashes.
+//! [`Sim::survival`] says in words what was lost.
 //!
 //! - A chain survives at or past the newest version that a sync covers which returned `Ok`: what
 //!   had been issued when that sync was submitted.
@@ -123,6 +124,7 @@ mod settle;
 mod states;
 mod strike;
 mod sync;
+mod telling;
 mod world;
 
 pub use choice::{Digit, Purpose, Tape};

@@ -80,6 +80,7 @@ impl Disk {
             }
             _ => self.order.choose(tape, about, &stamps),
         };
+        self.tell_name(place, chosen);
         self.settle_target(place, chosen);
         self.raise(place, stamps[chosen]);
         if let Some(lost) = stamps.get(chosen + 1) {
@@ -195,6 +196,10 @@ impl Disk {
         self.release_all(&lost);
         for version in lost {
             if let Some(partner) = version.value.partner {
+                match version.value.target {
+                    Some(_) => self.tell_rename(&partner, place),
+                    None => self.tell_rename(place, &partner),
+                }
                 self.cut(&partner, version.stamp);
             }
         }

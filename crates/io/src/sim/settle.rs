@@ -11,6 +11,7 @@ use super::inode::{Body, InodeId};
 use super::medium::Origin;
 use super::mood::{Part, Survivor};
 use super::profile::Profile;
+use super::telling::Fate;
 
 impl Disk {
     /// Whether the inode survived, which is decided here.
@@ -21,6 +22,7 @@ impl Disk {
             if survived {
                 self.survive(id);
             } else {
+                self.tell_inode(id);
                 self.inode_mut(id).size.settle(0);
             }
         }
@@ -63,6 +65,7 @@ impl Disk {
         let chosen = self.order.choose(tape, about, &stamps);
         let boot = self.boot;
         let is_ordered = self.order.profile(newest) != Profile::Posix;
+        self.tell_size(id, chosen);
         let inode = self.inode_mut(id);
         inode.size.settle(chosen);
         let size = inode.size.newest().value.unwrap_or(0);
@@ -81,6 +84,7 @@ impl Disk {
         let medium = self.medium(id, recycled.as_deref());
         let crash = self.crashes;
         let mut lapses = self.lapses;
+        let (tells, mut fates) = (self.tells(), Vec::new());
         let Ok(content) = self.content_mut(id) else {
             return;
         };
@@ -89,7 +93,7 @@ impl Disk {
             true => content.open_sectors(boot),
             false => (0, 0),
         };
-        content.settle(range, boot, &medium, &mut |index, possible| {
+        content.settle(range, boot, &medium, &mut |index, newest, possible| {
             let whole = possible.iter().filter(|p| p.origin == Origin::Whole);
             let part = Part::Sector {
                 index,
@@ -102,10 +106,15 @@ impl Disk {
                 part,
             };
             let chosen = tape.choose_survival(about, possible.len() as u32);
-            lapses.count(possible[chosen as usize].origin);
+            let survived = &possible[chosen as usize];
+            lapses.count(survived.origin);
+            if tells && let Some(fate) = Fate::of(survived, newest) {
+                fates.push((index, fate));
+            }
             chosen
         });
         self.lapses = lapses;
+        self.tell_sectors(id, &fates);
     }
 
     /// Says what a decision is about.

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod lesser_disks;
+mod telling;
 
 use std::collections::BTreeSet;
 use std::path::Path;
