@@ -6,6 +6,7 @@
 
 use std::process::{Command, Output};
 
+use quipu_journal::check::tiers::LOG;
 use serde_json::Value;
 
 fn sim(args: &[&str]) -> Output {
@@ -112,7 +113,7 @@ fn a_short_mix_is_the_default() {
         .lines()
         .filter(|line| line.starts_with("log "))
         .collect();
-    assert_eq!(tiers.len(), 8, "{shown}");
+    assert_eq!(tiers.len(), LOG.len() + 1, "{shown}");
     assert!(
         shown.contains("log once-512: up to 3 operations, 1 crash; "),
         "{shown}"

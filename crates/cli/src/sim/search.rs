@@ -66,6 +66,7 @@ impl Search {
                     after,
                     sector,
                     large,
+                    timed,
                 } = *bounds;
                 write!(stdout, "up to {}, ", Count(ops.into(), "operation"))?;
                 match crashes {
@@ -76,10 +77,12 @@ impl Search {
                     let after = Count(after.into(), "operation");
                     write!(stdout, " with up to {after} between")?;
                 }
-                writeln!(
+                write!(
                     stdout,
                     "; edits of up to {large} bytes in sectors of {sector}"
                 )?;
+                let timed = if timed { "; operations take time" } else { "" };
+                writeln!(stdout, "{timed}")?;
             }
             Search::Drawn(_, seeds) => {
                 writeln!(
