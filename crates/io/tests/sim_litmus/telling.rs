@@ -98,15 +98,40 @@ fn names_that_changed() {
 fn a_rename() {
     let image = run(async |io| {
         write(&open(&io, "old").await?, 0, "NEW").await?;
-        rename(&io, "old", "new").await
+        rename(&io, "old", "plain").await
     });
     let [bytes, name] = [
-        lost("sector 0 of new is older"),
-        lost("the rename of old to new is lost"),
+        lost("sector 0 of plain is older"),
+        lost("the rename of old to plain is lost"),
     ];
-    expect_told(&image, Posix, &["new"], &[ALL, &bytes, &name]);
-    let both = lost("the rename of old to new is lost; sector 0 of old is older");
+    expect_told(&image, Posix, &["plain"], &[ALL, &bytes, &name]);
+    let both = lost("sector 0 of old is older; the rename of old to plain is lost");
     expect_told(&image, Posix, &["old"], &[ALL, &name, &both]);
+}
+
+/// Nobody has looked yet whether the older name is still there.
+#[test]
+fn a_file_with_two_names() {
+    let image = run(async |io| {
+        write(&open(&io, "old").await?, 0, "NEW").await?;
+        io.hard_link(Path::new("old"), Path::new("plain")).await?;
+        io.remove_file(Path::new("old")).await
+    });
+    let bytes = lost("sector 0 of plain is older");
+    let name = lost("the name plain is not there");
+    expect_told(&image, Posix, &["plain"], &[ALL, &bytes, &name]);
+}
+
+/// The directory that it went to may be lost itself.
+#[test]
+fn a_rename_into_a_new_directory() {
+    let image = run(async |io| {
+        io.create_dir_all(Path::new("d")).await?;
+        rename(&io, "old", "d/old").await
+    });
+    let found = accounts(&image, Posix, DiskModel::default(), &["d/old", "old"]);
+    let expected = lost("the name d is not there; the rename of old to d/old is lost");
+    assert_eq!(found.last(), Some(&expected));
 }
 
 /// What a rename took away is told as well where that is lost too.

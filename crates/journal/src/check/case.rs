@@ -139,6 +139,9 @@ impl<P: Program> Case<P> {
                 ..at.setting.sim.clone()
             },
         );
+        if story.is_some() && at.lives > 0 {
+            sim.tell_survival();
+        }
         let hardship = &at.setting.hardship;
         // The last life looks at what is left, and everything works.
         if !is_last {
@@ -206,6 +209,7 @@ impl<P: Program> Case<P> {
             let end = crashes_at_its_end.then(|| "at its end".to_owned());
             story.lives.push(LifeStory {
                 profile: (at.lives > 0).then_some(profile),
+                survived: sim.survival(),
                 ops: told.map(|told| lock(&told).clone()).unwrap_or_default(),
                 faults: fired.clone(),
                 ended: crash.as_ref().map(ToString::to_string).or(end),

@@ -77,6 +77,10 @@ fn lying_syncs_are_noticed() {
         "{failure}"
     );
     assert!(failure.story.operations() <= 2, "{failure}");
+    let mut survived = failure.story.lives.iter().map(|life| &life.survived);
+    assert!(survived.next().is_some_and(Vec::is_empty), "{failure}");
+    // The closing line and what the disk has lost.
+    assert!(survived.any(|lines| lines.len() > 1), "{failure}");
     let found = check::log().sample(lying, 0..200).finish();
     found.unwrap_err();
 }
