@@ -54,6 +54,9 @@ pub(super) fn print_story(stdout: &mut impl Write, story: &Story) -> io::Result<
     for (index, life) in story.lives.iter().enumerate() {
         if let Some(profile) = life.profile {
             writeln!(stdout, "  {}", crash(profile))?;
+            for survived in &life.survived {
+                writeln!(stdout, "    {survived}")?;
+            }
         }
         print_life(stdout, index + 1, life)?;
     }

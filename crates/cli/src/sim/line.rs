@@ -62,6 +62,8 @@ struct Lives<'a> {
 struct Life<'a> {
     /// The kind of crash before it; null for the first.
     crash: Option<String>,
+    /// What that crash left, in words.
+    survived: &'a [String],
     operations: &'a [String],
     /// How often each kind of fault has struck.
     faults: BTreeMap<String, u64>,
@@ -73,6 +75,7 @@ impl<'a> Lives<'a> {
     fn new(story: &'a Story) -> Lives<'a> {
         let lives = story.lives.iter().map(|life| Life {
             crash: life.profile.map(|profile| format!("{profile:?}")),
+            survived: &life.survived,
             operations: &life.ops,
             faults: counts(&life.faults),
             ended: life.ended.as_deref(),
