@@ -26,6 +26,7 @@ pub use self::reader::{Entry, Reader};
 pub use crate::options::LogOptions;
 
 use self::core::{Command, Core, Handle, Machine, lock};
+use self::segment::SegmentSpan;
 use self::waiting::{Answer, Waiting};
 use crate::codec::Codec;
 use crate::directory::Directory;
@@ -294,7 +295,7 @@ async fn truncate<I: Io>(core: &Arc<Core<I, Acknowledge>>, seq: Seq) -> Result<(
             reason: reason.into(),
         });
     }
-    let plan = {
+    let (plan, is_floor) = {
         let files = lock(&core.files);
         let segments = snapshot::covered(&files.segments, seq);
         let snapshots = files
@@ -304,19 +305,40 @@ async fn truncate<I: Io>(core: &Arc<Core<I, Acknowledge>>, seq: Seq) -> Result<(
             // A higher floor was promised before, perhaps by a call that a crash has cut short.
             .filter(|old| *old < seq || planted("a lower floor replaces a higher one"))
             .collect();
-        snapshot::Prune {
+        let plan = snapshot::Prune {
             snapshots,
             segments,
-        }
+        };
+        (plan, seq >= reach(&files.segments))
     };
     if plan.segments.is_empty() {
         return Ok(());
     }
-    let written = snapshot::write(&core.directory, Codec::Plain, seq, std::iter::empty()).await;
-    // Also if that failed: the name may be there all the same, and goes before the log that it needs.
-    lock(&core.files).add_snapshot(seq);
-    written?;
+    if is_floor {
+        let written = snapshot::write(&core.directory, Codec::Plain, seq, std::iter::empty()).await;
+        // Also if that failed: the name may be there all the same, and goes before the log that it
+        // needs.
+        lock(&core.files).add_snapshot(seq);
+        written?;
+    }
     snapshot::prune(&core.directory, &core.files, plan).await
+}
+
+/// The last payload before those that the log has without a gap.
+///
+/// Segments below were truncated once, and a crash has brought them back. A floor there would be below
+/// the gap, and so a loss that open would have to report.
+fn reach(segments: &[SegmentSpan]) -> Seq {
+    let mut reach = Seq::ZERO;
+    let mut above: Option<u64> = None;
+    for segment in segments.iter().rev() {
+        if above.is_some_and(|above| segment.number + 1 != above) {
+            break;
+        }
+        above = Some(segment.number);
+        reach = Seq::new(segment.first.get() - 1);
+    }
+    reach
 }
 
 /// The machine of a plain log: an edit is done when it is durable.
