@@ -31,7 +31,6 @@ use self::waiting::{Answer, Waiting};
 use crate::codec::Codec;
 use crate::directory::Directory;
 use crate::format::frame::EDIT_HEADER_BYTES;
-use crate::reader::is_damage;
 use crate::recovery::scan::Frame;
 use crate::recovery::{Recovered, Recovery};
 use crate::snapshot::{self, SnapshotReader};
@@ -257,6 +256,8 @@ fn edit_at(payload: &Bytes, at: usize) -> Option<(Bytes, usize)> {
 }
 
 /// The newest intact statement of what was truncated: a snapshot without parts.
+///
+/// One that cannot be read now is not passed over: what it says is truncated would come back.
 async fn find_floor<I: Io>(recovery: &mut Recovery<I>) -> Result<Seq> {
     let mut first_error = None;
     for seq in recovery.snapshots().to_vec().into_iter().rev() {
@@ -264,11 +265,11 @@ async fn find_floor<I: Io>(recovery: &mut Recovery<I>) -> Result<Seq> {
             let mut reader =
                 SnapshotReader::open(recovery.directory(), Some(Codec::Plain), seq).await?;
             while reader.next().await?.is_some() {}
-            Ok(())
+            Ok::<_, Error>(())
         };
         match read.await {
             Ok(()) => return Ok(seq),
-            Err(error) if is_damage(&error) => {
+            Err(error) if error.is_corrupt() => {
                 let path = recovery.directory().snapshot(seq);
                 recovery
                     .report_mut()

@@ -11,6 +11,7 @@ use quipu_io::sim::{
 };
 use quipu_journal::check::settings::{plain, tiny_segments};
 use quipu_journal::check::{DIR, History, Notes, PAGE, SECTOR, SMALL, oracles, shown};
+use quipu_journal::log::{Durability, Log};
 use quipu_journal::{Error, Journal, Options, Seq, laws};
 
 use crate::life::lock;
@@ -377,6 +378,57 @@ fn an_open_that_cannot_read_changes_nothing() {
                     .unwrap(),
                 Err(Error::Io { .. }) => assert_eq!(content(&sim.image()), content(&image)),
                 Err(other) => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+/// What is truncated does not come back because its floor cannot be read once.
+#[test]
+fn a_floor_that_cannot_be_read_is_not_forgotten() {
+    let options = tiny_segments().log;
+    let sim = Sim::new(SimOptions::default());
+    let io = sim.io();
+    let run = async {
+        let opening = Log::open(io.clone(), DIR, "log", options.clone()).await;
+        let log = opening.unwrap().finish().await.unwrap();
+        for number in 1..=6u64 {
+            let payload = number.to_le_bytes();
+            log.append(payload, Durability::Disk).await.unwrap();
+        }
+        let before = sim.image();
+        log.truncate_front(Seq::new(4)).await.unwrap();
+        log.close().await.unwrap();
+        before
+    };
+    let before = sim.block_on(run).unwrap();
+    // As if the power had failed before the first removal was durable.
+    let mut image = sim.image();
+    let after = content(&image);
+    for (name, bytes) in content(&before) {
+        if !after.contains_key(&name) {
+            image.write(Path::new(DIR).join(name), bytes).unwrap();
+        }
+    }
+    for operation in [Operation::Open, Operation::ReadAt, Operation::Size] {
+        for nth in 1.. {
+            let sim = Sim::boot(image.clone(), SimOptions::default());
+            let kind = std::io::ErrorKind::Other;
+            sim.faults().fail_nth(operation, nth, kind);
+            let run = async {
+                let mut opening = Log::open(sim.io(), DIR, "log", options.clone()).await?;
+                let first = opening.next().await?;
+                opening.finish().await?;
+                Ok(first.map(|(seq, _)| seq))
+            };
+            match sim.block_on(run).unwrap() {
+                Ok(first) => assert_eq!(first, Some(Seq::new(5)), "{operation} {nth}"),
+                Err(Error::Io { .. }) => {}
+                Err(other) => panic!("{other:?}"),
+            }
+            if sim.faults().count(Fault::Error(operation)) == 0 {
+                assert!(nth > 1);
+                break;
             }
         }
     }
