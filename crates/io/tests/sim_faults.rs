@@ -109,7 +109,8 @@ async fn look(io: SimIo) {
     for entry in listed {
         let path = path("dir").join(entry.name);
         if let Ok(file) = io.open(&path, OpenOptions::ReadOnly).await {
-            file.read_at(0, 10_000).await.unwrap();
+            // A sector that cannot be read stays so until it is written.
+            let _ = file.read_at(0, 10_000).await;
         }
     }
 }
@@ -265,6 +266,40 @@ mod errors {
                 "{fault}: {others:?}"
             );
         }
+    }
+
+    /// A failing write leaves as many of its sectors as the tape says, from none to all; and that part
+    /// is not durable.
+    #[test]
+    fn a_write_leaves_a_part() {
+        for sectors in 0..5u32 {
+            let tape = Tape::replay([sectors]);
+            let fault = Fault::Error(Operation::WriteAt);
+            let (seen, sim) = struck_with(fault, tape, async |io| {
+                let file = open(&io).await;
+                let written = file.write_at(1024, vec![b'x'; 2048].into()).await;
+                assert_eq!(written.unwrap_err().kind(), ErrorKind::Other);
+                file.read_at(0, 9999).await.unwrap()
+            });
+            let end = 1024 + 512 * sectors as usize;
+            assert_eq!(seen.len(), end.max(2048));
+            assert!(seen[1024..end].iter().all(|byte| *byte == b'x'));
+            assert!(end >= 2048 || seen[end..].iter().all(|byte| *byte != b'x'));
+            let broken = sim.faults().count(Fault::BrokenWrite);
+            assert_eq!(broken, u64::from(sectors > 0));
+            assert_eq!(sim.io_counts().writes, 0);
+            assert_eq!(worst(sim).read("a").unwrap(), image().read("a").unwrap());
+        }
+    }
+
+    #[test]
+    fn an_empty_write_leaves_nothing() {
+        let tape = Tape::replay([4]);
+        let (_, sim) = struck_with(Fault::Error(Operation::WriteAt), tape, async |io| {
+            let written = open(&io).await.write_at(9999, Bytes::new()).await;
+            assert!(written.is_err());
+        });
+        assert!(sim.tape().digits().is_empty());
     }
 
     #[test]

@@ -184,13 +184,29 @@ pub enum Error {
         reason: Cow<'static, str>,
     },
 
-    /// The edit is not among those that are there and proven.
-    #[display("edit {seq} is not there: the journal holds proven edits from {first} on")]
+    /// The edit was pruned, and only a snapshot stands for it: ask for one that is retained.
+    #[display(
+        "edit {seq} is not retained: the journal goes back to edit {first}, ask from there on"
+    )]
     NotRetained {
         /// The edit that was asked for, or that was to come next.
         seq: Seq,
         /// The first edit that is retained.
         first: Seq,
+    },
+
+    /// The edit is not there yet, or is there and not proven to be durable: open a reader again later.
+    ///
+    /// The next append, a snapshot and a close each prove what was appended before.
+    #[display(
+        "edit {seq} is not proven to be durable yet, edits up to {proven} are: open a reader again \
+         once another append, a snapshot or a close has proven it"
+    )]
+    NotProven {
+        /// The edit that was asked for.
+        seq: Seq,
+        /// The last edit that is proven.
+        proven: Seq,
     },
 
     /// An option or a file name prefix that cannot work.

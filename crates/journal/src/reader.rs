@@ -73,8 +73,8 @@ impl<S: Replayable, I: Io> Reader<S, I> {
     /// The state as of edit `seq`, by the newest snapshot that is not above it and the edits from
     /// there: time travel within what is retained.
     ///
-    /// Fails with `NotRetained` if `seq` lies before what is retained or is not proven yet, and
-    /// with `Apply` if an edit panics.
+    /// Fails with `NotRetained` if `seq` lies before what is retained, with `NotProven` if it lies
+    /// behind what is proven, and with `Apply` if an edit panics.
     pub async fn replay_to(&mut self, seq: Seq) -> Result<S> {
         let mut state = self.load(seq).await?;
         let first = self.log.first_retained();
@@ -87,10 +87,8 @@ impl<S: Replayable, I: Io> Reader<S, I> {
         self.log.start_after(state.applied);
         while state.applied < seq {
             let Some(entry) = self.log.next().await? else {
-                return Err(Error::NotRetained {
-                    seq,
-                    first: first.next(),
-                });
+                let proven = self.log.proven();
+                return Err(Error::NotProven { seq, proven });
             };
             state.apply_encoded(&entry, self.log.path())?;
         }

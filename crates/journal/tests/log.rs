@@ -203,6 +203,38 @@ fn a_floor_without_its_segments_is_still_a_floor() {
     assert!(payloads.len() <= 8);
 }
 
+/// Removed segments that a crash has brought back are removed again, also by a lower number: but that
+/// is no floor, for the log does not reach down to it any more.
+#[test]
+fn a_floor_below_a_gap_is_not_stated() {
+    let dir = tempdir().unwrap();
+    let (log, _) = open(dir.path());
+    append(&log, 1..=20, Durability::Disk);
+    let before = Files::of_directory(dir.path());
+    block_on(log.truncate_front(Seq::new(12))).unwrap();
+    block_on(log.close()).unwrap();
+    let mut files = Files::of_directory(dir.path());
+    let back = before.ending(".log").into_iter().take(2);
+    files
+        .0
+        .extend(back.map(|name| (name.clone(), before.0[&name].clone())));
+    let dir = tempdir().unwrap();
+    files.to_directory(dir.path());
+
+    let (log, payloads) = open(dir.path());
+    assert_eq!(payloads, expected(13..=20));
+    let segments = files.ending(".log").len();
+    for seq in [5, 3] {
+        block_on(log.truncate_front(Seq::new(seq))).unwrap();
+        let now = Files::of_directory(dir.path());
+        assert!(now.ending(".log").len() < segments);
+        assert_eq!(now.ending(".snap"), files.ending(".snap"));
+    }
+    block_on(log.close()).unwrap();
+    let (_, payloads) = open(dir.path());
+    assert_eq!(payloads, expected(13..=20));
+}
+
 #[test]
 fn an_opening_changes_nothing_before_it_is_finished() {
     let dir = tempdir().unwrap();

@@ -11,8 +11,11 @@ use super::operation::Operation;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Fault {
-    /// An operation failed, without effect, that would have succeeded.
+    /// An operation failed that would have succeeded. It had no effect, except that a write may leave
+    /// a part behind.
     Error(Operation),
+    /// A write that failed had written its first sectors, or all of them: counted beside the error.
+    BrokenWrite,
     /// An operation found no file descriptor left.
     TooManyFiles,
     /// The disk was full for a number of operations.
@@ -150,6 +153,7 @@ impl Fault {
         Fault::SpuriousWake,
         Fault::DelayedWake,
         Fault::ClockJump,
+        Fault::BrokenWrite,
     ];
 
     /// The contract that it falls under.
@@ -171,6 +175,7 @@ impl Fault {
             | Fault::DelayedWake
             | Fault::ClockJump => FaultClass::Crash,
             Fault::Error(_)
+            | Fault::BrokenWrite
             | Fault::FailedSync
             | Fault::SilentlyFailedSync
             | Fault::FailedDirectorySync
@@ -192,14 +197,15 @@ impl Fault {
     }
 
     /// Whether it strikes when asked to. The others follow from these (a full disk refuses writes, a
-    /// failing sync forgets sectors), from the [`DiskModel`](super::DiskModel), or from what the program
+    /// failing sync forgets sectors, a failing write leaves a part), from the [`DiskModel`](super::DiskModel), or from what the program
     /// does: it drops futures.
     pub fn is_drawn(self) -> bool {
         match self {
             Fault::StorageFull(operation) => {
                 operation.is_sync() || matches!(operation, Operation::Rename | Operation::HardLink)
             }
-            Fault::RoomAgain
+            Fault::BrokenWrite
+            | Fault::RoomAgain
             | Fault::FailedDirectorySync
             | Fault::ForgottenSectors
             | Fault::PartlyForgottenSectors
@@ -221,6 +227,7 @@ impl fmt::Display for Fault {
         match self {
             Fault::Error(operation) => write!(f, "error in {operation}"),
             Fault::StorageFull(operation) => write!(f, "no room in {operation}"),
+            Fault::BrokenWrite => f.write_str("part of a failed write"),
             Fault::TooManyFiles => f.write_str("too many open files"),
             Fault::FullDisk => f.write_str("full disk"),
             Fault::RoomAgain => f.write_str("room again"),

@@ -21,7 +21,8 @@ impl<'a> SimFaults<'a> {
         SimFaults { world }
     }
 
-    /// Fails the `nth` call of this operation from now on, the next one being 1, without effect.
+    /// Fails the `nth` call of this operation from now on, the next one being 1, without effect;
+    /// except that a write leaves as many of its sectors as the tape says, 0 being none.
     pub fn fail_nth(&self, operation: Operation, nth: u64, kind: io::ErrorKind) {
         let mut state = self.world.state();
         state.faults.plan_error(operation, nth, kind);

@@ -180,8 +180,10 @@ impl File for SimFile {
         self.change(Operation::WriteAt, |state| {
             state.trace.add(offset);
             state.trace.add_bytes(&data);
-            state.counts.write(data.len());
-            state.write(self.inode, offset, data)
+            let bytes = data.len();
+            state.write(self.inode, offset, data)?;
+            state.counts.write(bytes);
+            Ok(())
         })
         .await
     }

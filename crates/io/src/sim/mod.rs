@@ -85,7 +85,7 @@
 //! A write that damages sectors which it does not cover; a sector torn in more than two pieces, or
 //! between more versions than two that follow each other; blocks of which two files both think that
 //! they are theirs; old bytes in space that was found to be zeros once, cut off, and taken again;
-//! file attributes; symbolic links; the removal of directories; more than one process. Paths start
+//! a failing write that ends within a sector; file attributes; symbolic links; the removal of directories; more than one process. Paths start
 //! at the root, whether they say so or not, and `..` is refused. Short transfers and interrupted
 //! calls are hidden by every backend, so there are none here.
 

@@ -142,7 +142,8 @@ impl Faults {
         is_due
     }
 
-    /// The error with which this operation fails before it has done anything, if it does.
+    /// The error with which this operation fails before it has done anything, if it does; a write may
+    /// have left a part.
     pub(super) fn refuse(&mut self, operation: Operation, tape: &mut Tape) -> io::Result<()> {
         if self.is_calm() {
             return Ok(());

@@ -45,7 +45,11 @@ impl State {
             return Ok(());
         }
         self.fill_disk(operation);
-        self.faults.refuse(operation, &mut self.tape)
+        match operation {
+            // It may leave a part, so it fails where it would write.
+            Operation::WriteAt => Ok(()),
+            _ => self.faults.refuse(operation, &mut self.tape),
+        }
     }
 
     pub(super) fn read(&mut self, id: InodeId, offset: u64, len: usize) -> io::Result<Bytes> {
@@ -63,6 +67,10 @@ impl State {
     }
 
     pub(super) fn write(&mut self, id: InodeId, offset: u64, data: Bytes) -> io::Result<()> {
+        if let Err(error) = self.faults.refuse(Operation::WriteAt, &mut self.tape) {
+            self.write_broken(id, offset, &data)?;
+            return Err(error);
+        }
         let end = offset.saturating_add(data.len() as u64);
         let redirties = self.shows_dropped(id, offset..end);
         let is_late = !self.faults.is_calm() && end > self.disk.inode(id).reserved;
@@ -79,6 +87,26 @@ impl State {
         if redirties {
             self.faults.count(Fault::RedirtiedSectors);
         }
+        Ok(())
+    }
+
+    /// What a write has written that fails: as many of its sectors as the tape says, 0 being none.
+    fn write_broken(&mut self, id: InodeId, offset: u64, data: &Bytes) -> io::Result<()> {
+        let sector = self.disk.sector;
+        let end = offset.saturating_add(data.len() as u64);
+        let first = offset / sector;
+        let sectors = match data.len() {
+            0 => 0,
+            _ => end.div_ceil(sector) - first,
+        };
+        let written = self.tape.choose(Purpose::Fault, sectors as u32 + 1);
+        if written == 0 {
+            return Ok(());
+        }
+        let part_end = ((first + u64::from(written)) * sector).min(end);
+        let part = data.slice(..(part_end - offset) as usize);
+        self.disk.write(id, offset, part, &mut self.tape)?;
+        self.faults.count(Fault::BrokenWrite);
         Ok(())
     }
 

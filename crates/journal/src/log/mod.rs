@@ -26,11 +26,11 @@ pub use self::reader::{Entry, Reader};
 pub use crate::options::LogOptions;
 
 use self::core::{Command, Core, Handle, Machine, lock};
+use self::segment::SegmentSpan;
 use self::waiting::{Answer, Waiting};
 use crate::codec::Codec;
 use crate::directory::Directory;
 use crate::format::frame::EDIT_HEADER_BYTES;
-use crate::reader::is_damage;
 use crate::recovery::scan::Frame;
 use crate::recovery::{Recovered, Recovery};
 use crate::snapshot::{self, SnapshotReader};
@@ -256,6 +256,8 @@ fn edit_at(payload: &Bytes, at: usize) -> Option<(Bytes, usize)> {
 }
 
 /// The newest intact statement of what was truncated: a snapshot without parts.
+///
+/// One that cannot be read now is not passed over: what it says is truncated would come back.
 async fn find_floor<I: Io>(recovery: &mut Recovery<I>) -> Result<Seq> {
     let mut first_error = None;
     for seq in recovery.snapshots().to_vec().into_iter().rev() {
@@ -263,11 +265,11 @@ async fn find_floor<I: Io>(recovery: &mut Recovery<I>) -> Result<Seq> {
             let mut reader =
                 SnapshotReader::open(recovery.directory(), Some(Codec::Plain), seq).await?;
             while reader.next().await?.is_some() {}
-            Ok(())
+            Ok::<_, Error>(())
         };
         match read.await {
             Ok(()) => return Ok(seq),
-            Err(error) if is_damage(&error) => {
+            Err(error) if error.is_corrupt() => {
                 let path = recovery.directory().snapshot(seq);
                 recovery
                     .report_mut()
@@ -294,7 +296,7 @@ async fn truncate<I: Io>(core: &Arc<Core<I, Acknowledge>>, seq: Seq) -> Result<(
             reason: reason.into(),
         });
     }
-    let plan = {
+    let (plan, is_floor) = {
         let files = lock(&core.files);
         let segments = snapshot::covered(&files.segments, seq);
         let snapshots = files
@@ -304,19 +306,40 @@ async fn truncate<I: Io>(core: &Arc<Core<I, Acknowledge>>, seq: Seq) -> Result<(
             // A higher floor was promised before, perhaps by a call that a crash has cut short.
             .filter(|old| *old < seq || planted("a lower floor replaces a higher one"))
             .collect();
-        snapshot::Prune {
+        let plan = snapshot::Prune {
             snapshots,
             segments,
-        }
+        };
+        (plan, seq >= reach(&files.segments))
     };
     if plan.segments.is_empty() {
         return Ok(());
     }
-    let written = snapshot::write(&core.directory, Codec::Plain, seq, std::iter::empty()).await;
-    // Also if that failed: the name may be there all the same, and goes before the log that it needs.
-    lock(&core.files).add_snapshot(seq);
-    written?;
+    if is_floor {
+        let written = snapshot::write(&core.directory, Codec::Plain, seq, std::iter::empty()).await;
+        // Also if that failed: the name may be there all the same, and goes before the log that it
+        // needs.
+        lock(&core.files).add_snapshot(seq);
+        written?;
+    }
     snapshot::prune(&core.directory, &core.files, plan).await
+}
+
+/// The last payload before those that the log has without a gap.
+///
+/// Segments below were truncated once, and a crash has brought them back. A floor there would be below
+/// the gap, and so a loss that open would have to report.
+fn reach(segments: &[SegmentSpan]) -> Seq {
+    let mut reach = Seq::ZERO;
+    let mut above: Option<u64> = None;
+    for segment in segments.iter().rev() {
+        if above.is_some_and(|above| segment.number + 1 != above) {
+            break;
+        }
+        above = Some(segment.number);
+        reach = Seq::new(segment.first.get() - 1);
+    }
+    reach
 }
 
 /// The machine of a plain log: an edit is done when it is durable.

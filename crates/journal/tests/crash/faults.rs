@@ -11,6 +11,7 @@ use quipu_io::sim::{
 };
 use quipu_journal::check::settings::{plain, tiny_segments};
 use quipu_journal::check::{DIR, History, Notes, PAGE, SECTOR, SMALL, oracles, shown};
+use quipu_journal::log::{Durability, Log};
 use quipu_journal::{Error, Journal, Options, Seq, laws};
 
 use crate::life::lock;
@@ -32,10 +33,10 @@ struct Run {
 }
 
 impl Run {
-    fn new(seed: u64, plan: &dyn Fn(&Sim)) -> Run {
+    fn new(seed: u64, tape: Tape, plan: &dyn Fn(&Sim)) -> Run {
         let sim = Sim::new(SimOptions {
             seed,
-            tape: Tape::seeded(seed),
+            tape,
             ..SimOptions::default()
         });
         let syncs = Arc::new(Mutex::new(0));
@@ -170,7 +171,11 @@ impl Run {
             (Profile::Ext4Ordered, Tape::seeded(2)),
         ] {
             let mut image = self.sim.image();
-            for _ in 0..2 {
+            let mut history = lock(&self.history).clone();
+            if device {
+                history.acknowledged = 0;
+            }
+            for round in 0..2 {
                 let sim = Sim::boot(
                     image,
                     SimOptions {
@@ -181,7 +186,6 @@ impl Run {
                     },
                 );
                 sim.faults().full_after(u64::MAX);
-                let mut history = lock(&self.history).clone();
                 let opening = Journal::<Notes, _>::open(sim.io(), DIR, options.clone());
                 let journal = match sim.block_on(opening).unwrap() {
                     Err(error) if device && error.is_corrupt() => return,
@@ -190,14 +194,14 @@ impl Run {
                     }
                 };
                 let shown = shown(&journal).unwrap();
-                if device {
-                    history.acknowledged = 0;
-                }
                 history.reopen::<Notes>(&shown).unwrap();
-                let edit = note(1_000_000, SMALL);
-                sim.block_on(journal.append(edit)).unwrap().unwrap();
+                let edit = note(1_000_000 + round, SMALL);
+                let group = history.issue([laws::encode::<Notes>(&edit).unwrap()]);
+                let append = journal.append(edit).with_seq();
+                let (seq, _) = sim.block_on(append).unwrap().unwrap();
+                history.acknowledge(group, seq.get(), true).unwrap();
                 sim.block_on(journal.close()).unwrap().unwrap();
-                image = self.sim.image();
+                image = sim.image();
             }
         }
     }
@@ -207,8 +211,7 @@ impl Run {
 fn every_nth(plan: impl Fn(&Sim, u64), fault: Fault, device: bool) {
     for options in [plain(), tiny_segments()] {
         for nth in 1.. {
-            let mut run = Run::new(nth, &|sim| plan(sim, nth));
-            run.go(&options);
+            let run = go(nth, Tape::seeded(nth), &options, &plan);
             if run.sim.faults().count(fault) == 0 {
                 assert!(nth > 1, "nothing has failed");
                 break;
@@ -216,6 +219,12 @@ fn every_nth(plan: impl Fn(&Sim, u64), fault: Fault, device: bool) {
             run.check_reopens(&options, device);
         }
     }
+}
+
+fn go(nth: u64, tape: Tape, options: &Options, plan: impl Fn(&Sim, u64)) -> Run {
+    let mut run = Run::new(nth, tape, &|sim| plan(sim, nth));
+    run.go(options);
+    run
 }
 
 #[test]
@@ -247,9 +256,34 @@ fn a_sync_that_fails_in_silence_gives_a_prefix_or_an_error() {
     }
 }
 
+/// Whatever part of it has been written.
 #[test]
 fn every_write_fails_once() {
-    for operation in [Operation::WriteAt, Operation::Rename, Operation::Allocate] {
+    let plan = |sim: &Sim, nth| {
+        let kind = std::io::ErrorKind::Other;
+        sim.faults().fail_nth(Operation::WriteAt, nth, kind);
+    };
+    for options in [plain(), tiny_segments()] {
+        'writes: for nth in 1.. {
+            let mut next = Some(Tape::zeros());
+            while let Some(tape) = next {
+                let run = go(nth, tape, &options, plan);
+                if run.sim.faults().count(Fault::Error(Operation::WriteAt)) == 0 {
+                    assert!(nth > 5, "writes have failed");
+                    break 'writes;
+                }
+                run.check_reopens(&options, false);
+                let digits = run.sim.tape().digits().len();
+                assert_eq!(digits, 1, "the part is all that the tape decides");
+                next = run.sim.tape().successor();
+            }
+        }
+    }
+}
+
+#[test]
+fn every_step_before_a_write_fails_once() {
+    for operation in [Operation::Rename, Operation::Allocate] {
         let plan = |sim: &Sim, nth| {
             let kind = std::io::ErrorKind::Other;
             sim.faults().fail_nth(operation, nth, kind);
@@ -274,7 +308,9 @@ fn every_allocation_finds_the_disk_full_once() {
 fn a_full_disk_leaves_no_visible_part_and_is_no_end() {
     for options in [plain(), tiny_segments()] {
         for room in (0..60_000).step_by(700) {
-            let mut run = Run::new(room, &|sim| sim.faults().full_after(room));
+            let mut run = Run::new(room, Tape::seeded(room), &|sim| {
+                sim.faults().full_after(room)
+            });
             run.go_on_a_full_disk(&options);
             run.check_reopens(&options, false);
         }
@@ -314,7 +350,7 @@ impl Run {
 #[test]
 fn an_open_that_cannot_read_changes_nothing() {
     for options in [plain(), tiny_segments()] {
-        let mut run = Run::new(1, &|_| {});
+        let mut run = Run::new(1, Tape::seeded(1), &|_| {});
         run.go(&options);
         let image = run.sim.image();
         let history = lock(&run.history).clone();
@@ -342,6 +378,57 @@ fn an_open_that_cannot_read_changes_nothing() {
                     .unwrap(),
                 Err(Error::Io { .. }) => assert_eq!(content(&sim.image()), content(&image)),
                 Err(other) => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+/// What is truncated does not come back because its floor cannot be read once.
+#[test]
+fn a_floor_that_cannot_be_read_is_not_forgotten() {
+    let options = tiny_segments().log;
+    let sim = Sim::new(SimOptions::default());
+    let io = sim.io();
+    let run = async {
+        let opening = Log::open(io.clone(), DIR, "log", options.clone()).await;
+        let log = opening.unwrap().finish().await.unwrap();
+        for number in 1..=6u64 {
+            let payload = number.to_le_bytes();
+            log.append(payload, Durability::Disk).await.unwrap();
+        }
+        let before = sim.image();
+        log.truncate_front(Seq::new(4)).await.unwrap();
+        log.close().await.unwrap();
+        before
+    };
+    let before = sim.block_on(run).unwrap();
+    // As if the power had failed before the first removal was durable.
+    let mut image = sim.image();
+    let after = content(&image);
+    for (name, bytes) in content(&before) {
+        if !after.contains_key(&name) {
+            image.write(Path::new(DIR).join(name), bytes).unwrap();
+        }
+    }
+    for operation in [Operation::Open, Operation::ReadAt, Operation::Size] {
+        for nth in 1.. {
+            let sim = Sim::boot(image.clone(), SimOptions::default());
+            let kind = std::io::ErrorKind::Other;
+            sim.faults().fail_nth(operation, nth, kind);
+            let run = async {
+                let mut opening = Log::open(sim.io(), DIR, "log", options.clone()).await?;
+                let first = opening.next().await?;
+                opening.finish().await?;
+                Ok(first.map(|(seq, _)| seq))
+            };
+            match sim.block_on(run).unwrap() {
+                Ok(first) => assert_eq!(first, Some(Seq::new(5)), "{operation} {nth}"),
+                Err(Error::Io { .. }) => {}
+                Err(other) => panic!("{other:?}"),
+            }
+            if sim.faults().count(Fault::Error(operation)) == 0 {
+                assert!(nth > 1);
+                break;
             }
         }
     }

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use quipu_io::sim::{DiskImage, Profile, Sim, SimOptions, Tape};
+use quipu_io::Io;
+use quipu_io::sim::{CrashPlan, DiskImage, Profile, Sim, SimIo, SimOptions, Stopped, Tape};
 use quipu_journal::check::settings::plain;
 use quipu_journal::check::{DIR, Notes, SECTOR, SMALL};
 use quipu_journal::{Journal, Options};
@@ -31,6 +32,7 @@ fn crash(image: DiskImage, options: &Options, round: u64, edits: u64, torn: bool
         let journal = Journal::<Notes, _>::open(io.clone(), DIR, options)
             .await
             .unwrap();
+        no_temporary_is_left(&io).await;
         for id in 0..edits {
             journal.append(note(id, SMALL)).await.unwrap();
         }
@@ -61,6 +63,44 @@ fn crash(image: DiskImage, options: &Options, round: u64, edits: u64, torn: bool
     image
 }
 
+/// What an open that has answered finds of earlier lives stands for something.
+async fn no_temporary_is_left(io: &SimIo) {
+    for entry in io.read_dir(Path::new(DIR)).await.unwrap() {
+        let name = entry.name.to_string_lossy().into_owned();
+        assert!(!name.ends_with(".tmp"), "{name} was left behind");
+    }
+}
+
+/// Opens, appends, takes a snapshot, and loses power at some sync on the way, perhaps within open.
+fn crash_anywhere(image: DiskImage, options: &Options, round: u64, appends: bool) -> DiskImage {
+    let sim = Sim::boot(
+        image,
+        SimOptions {
+            seed: round,
+            profile: [Profile::KillOnly, Profile::Posix][round as usize % 2],
+            tape: Tape::seeded(round),
+            crash: CrashPlan::Chosen(1000),
+            ..SimOptions::default()
+        },
+    );
+    let (io, options) = (sim.io(), options.clone());
+    let run = async {
+        let journal = Journal::<Notes, _>::open(io.clone(), DIR, options).await?;
+        no_temporary_is_left(&io).await;
+        if appends {
+            journal.append(note(round, SMALL)).await?;
+        }
+        journal.snapshot().await?;
+        journal.close().await
+    };
+    match sim.block_on(run) {
+        Ok(result) => result.unwrap(),
+        Err(Stopped::Crashed { .. }) => {}
+        Err(stopped) => panic!("{stopped}"),
+    }
+    sim.crash()
+}
+
 /// Files and bytes on disk.
 fn footprint(image: &DiskImage) -> (usize, usize) {
     let mut image = image.clone();
@@ -73,16 +113,16 @@ fn footprint(image: &DiskImage) -> (usize, usize) {
 
 /// So many loops of this kind leave no more than these files and bytes, ever.
 fn check(options: &Options, edits: u64, torn: bool, most_files: usize, most_bytes: usize) {
+    // A machine that remembers all edits would grow by itself.
+    let edits = |round| if round < 3 { edits } else { 0 };
+    let life = |image, round| crash(image, options, round, edits(round), torn);
+    check_lives(life, most_files, most_bytes);
+}
+
+fn check_lives(life: impl Fn(DiskImage, u64) -> DiskImage, most_files: usize, most_bytes: usize) {
     let mut image = DiskImage::empty(512);
     for round in 0..LOOPS {
-        // A machine that remembers all edits would grow by itself.
-        image = crash(
-            image,
-            options,
-            round,
-            if round < 3 { edits } else { 0 },
-            torn,
-        );
+        image = life(image, round);
         if round % 20 == 19 {
             let (files, bytes) = footprint(&image);
             assert!(files <= most_files, "{files} files after {round} crashes");
@@ -114,4 +154,13 @@ fn crashes_behind_the_first_edits_add_nothing() {
 #[test]
 fn crashes_with_a_torn_append_each_stay_bounded() {
     check(&with_few_segments(), 1, true, 24, 512 << 10);
+}
+
+/// Also in the middle of an open, of a snapshot and of a close, where temporary files are left.
+#[test]
+fn crashes_anywhere_stay_bounded() {
+    for options in [with_few_segments(), plain()] {
+        let life = |image, round| crash_anywhere(image, &options, round, round < 40);
+        check_lives(life, 24, 512 << 10);
+    }
 }
