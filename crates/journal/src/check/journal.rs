@@ -98,6 +98,7 @@ impl<S: Replayable> Program for JournalProgram<S> {
             self.clone().with(settings::plain()),
             self.clone().with(settings::tiny_segments()),
             self.clone().with(settings::busy(1)),
+            self.clone().with(settings::eager()),
         ]
     }
 

@@ -30,6 +30,8 @@ pub enum LogOp {
     Rotate,
     /// Truncate what is older than so many of the durable edits.
     Truncate(u64),
+    /// Begin a new segment and truncate all before it, as a store does that has flushed.
+    Checkpoint,
     /// Close and open again.
     Reopen,
 }
@@ -87,7 +89,7 @@ impl Program for LogProgram {
             LogOp::Abandon(SMALL, Durability::Disk),
             LogOp::Sync,
             LogOp::Rotate,
-            LogOp::Truncate(0),
+            LogOp::Checkpoint,
             LogOp::Truncate(1),
             LogOp::Reopen,
         ]
@@ -199,13 +201,11 @@ impl<I: Stage> Driver<I> {
                 self.all_is_durable("rotated", self.log.rotate().await)
                     .await?;
             }
-            LogOp::Truncate(back) => {
-                let synced = self.log.positions().synced.get();
-                let floor = Seq::new(synced.saturating_sub(back));
-                let truncated = self.log.truncate_front(floor).await;
-                if self.answers.of_call(truncated)? {
-                    self.io.promised("truncated").await;
-                }
+            LogOp::Truncate(back) => self.truncate(back).await?,
+            LogOp::Checkpoint => {
+                let rotated = self.log.rotate().await;
+                self.all_is_durable("rotated", rotated).await?;
+                self.truncate(0).await?;
             }
             LogOp::Reopen => {
                 let closed = self.log.close().await;
@@ -224,6 +224,16 @@ impl<I: Stage> Driver<I> {
         let mut payload = history.next_id().to_le_bytes().to_vec();
         payload.resize(payload.len() + size, payload[0] | 1);
         (history.issue([payload.clone()]), payload)
+    }
+
+    async fn truncate(&self, back: u64) -> Verdict {
+        let synced = self.log.positions().synced.get();
+        let floor = Seq::new(synced.saturating_sub(back));
+        let truncated = self.log.truncate_front(floor).await;
+        if self.answers.of_call(truncated)? {
+            self.io.promised("truncated").await;
+        }
+        Ok(())
     }
 
     /// Nobody appends beside this task, so what is promised holds for all that was issued.

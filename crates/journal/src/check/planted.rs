@@ -297,7 +297,7 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "a damaged snapshot counts as kept",
         breaks: "damaged snapshots count for nothing",
-        finder: Finder::Unit,
+        finder: Finder::Damage,
         oracles: &["12"],
         source: "the good copy goes and the bad one stays",
     },

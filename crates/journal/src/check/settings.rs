@@ -32,6 +32,16 @@ pub fn busy(keep: usize) -> Options {
     options
 }
 
+/// Large segments, and a snapshot whenever there is something new, of which two are kept.
+pub fn eager() -> Options {
+    let mut options = plain();
+    options.snapshots.growth_baseline = 0;
+    options.snapshots.growth_factor = 1;
+    options.snapshots.max_segments = 1;
+    options.retention = kept(2);
+    options
+}
+
 /// Settings of the sampled tier; all zeros give [`plain`].
 pub fn drawn(choose: &mut dyn FnMut(u32) -> u32) -> Options {
     let mut options = plain();

@@ -48,7 +48,7 @@ impl Tier {
 const fn tiers(ops_of_pages: [u32; 3]) -> [Tier; 8] {
     [
         tier("once-512", [3, 4, 5], 1, 0, 512, SECTOR),
-        tier("once-4096", [3, 4, 5], 1, 0, 4096, PAGE),
+        tier("once-4096", [3, 3, 4], 1, 0, 4096, PAGE),
         // An edit over many sectors.
         tier("pages-512", ops_of_pages, 1, 0, 512, PAGE),
         // The second crash is inside the recovery from the first.
