@@ -27,8 +27,9 @@ pub(super) struct Answers {
     may_be_locked: Arc<AtomicBool>,
 }
 
-/// How often an open that finds the lock held is tried again, a millisecond later each time.
-const PATIENCE: u32 = 1000;
+/// How often an open that finds the lock held is tried again, after twice as long each time: an operation
+/// may stall for an hour, and more than one may.
+const PATIENCE: u32 = 28;
 
 impl Answers {
     pub(super) fn new(is_faulty: bool, history: Arc<Mutex<History>>) -> Answers {
@@ -59,10 +60,10 @@ impl Answers {
         io: &impl Stage,
         open: impl Fn() -> F,
     ) -> Result<T> {
-        for _ in 0..PATIENCE {
+        for attempt in 0..PATIENCE {
             match open().await {
                 Err(Error::Locked { .. }) if self.may_be_locked.load(Ordering::Relaxed) => {
-                    io.sleep(Duration::from_millis(1)).await;
+                    io.sleep(Duration::from_millis(1 << attempt)).await;
                 }
                 other => return other,
             }
