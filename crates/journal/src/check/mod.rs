@@ -50,6 +50,7 @@
 
 mod answers;
 mod case;
+mod driver;
 mod exploration;
 mod failure;
 mod hardship;
@@ -66,6 +67,7 @@ pub mod settings;
 mod shrink;
 mod story;
 pub mod tiers;
+mod view;
 mod violation;
 
 use std::ops::Range;
@@ -78,12 +80,13 @@ pub use case::Fired;
 pub use exploration::{Exploration, Tally};
 pub use failure::{Failure, Finding, Line};
 pub use history::{Encoded, History, Issued};
-pub use journal::{DIR, JournalProgram, MakeEdit, Op, PAGE, SECTOR, SMALL, files, shown};
+pub use journal::{DIR, JournalProgram, MakeEdit, Op, PAGE, SECTOR, SMALL};
 pub use log::{LogOp, LogProgram};
 pub use notes::{Edit, Notes};
 pub use plan::{Bounds, Drawn, Plan, Scene};
 pub use program::{Life, Program, Script, Stage};
 pub use story::{LifeStory, Story};
+pub use view::{files, shown};
 pub use violation::{DETERMINISM, NO_PANIC, Oracle, PROGRESS, Verdict, Violation};
 
 use crate::Replayable;
