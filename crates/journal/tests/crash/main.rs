@@ -13,6 +13,7 @@
 )]
 
 mod beside;
+mod dropped;
 mod explored;
 mod faults;
 mod life;
