@@ -124,6 +124,13 @@
 //! - One process writes at a time, guarded by a lock file. There is no replication.
 //! - All of the state is in memory. (A store on top is what `quipu-kv` is for.)
 //!
+//! # Testing your machine
+//!
+//! With the feature `check`, two lines crash a machine of yours wherever a crash can matter and open it
+//! again on everything that could be left: `check::journal::<Stock>(|bytes| ...)`, and then
+//! `exhaustive(3)` or `sampled(0..1000)`. `docs/simulation.md` tells how; [`laws`] checks the machine
+//! alone.
+//!
 //! `docs/journal-format.md` in the repository describes the bytes, `docs/journal-crash.md` why each
 //! operation is safe. Everything here runs unchanged in the simulator of [`quipu_io`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
