@@ -261,29 +261,23 @@ impl<S: Replayable, I: Stage> Driver<S, I> {
         Ok(true)
     }
 
+    /// Lets go of the journal, and keeps what the next one needs.
+    fn into_parts(self) -> (I, JournalProgram<S>, Answers) {
+        (self.io, self.program, self.answers)
+    }
+
     async fn reopen(self) -> Verdict<Option<Self>> {
         if !self.close().await? {
             return Ok(None);
         }
-        let Driver {
-            io,
-            program,
-            answers,
-            ..
-        } = self;
+        let (io, program, answers) = self.into_parts();
         Driver::open_with(program, io, answers).await
     }
 
     /// Drops a `close` and an `open` that have only begun: neither may be in the way of the next.
     async fn reopen_impatiently(self) -> Verdict<Option<Self>> {
         let _ = futures::poll!(Box::pin(self.journal.close()));
-        let Driver {
-            io,
-            program,
-            answers,
-            ..
-        } = self;
-        drop(self.journal);
+        let (io, program, answers) = self.into_parts();
         let open = || Journal::<S, I>::open(io.clone(), &program.dir, program.options.clone());
         let _ = futures::poll!(Box::pin(open()));
         answers.lock_may_be_held();
@@ -295,12 +289,7 @@ impl<S: Replayable, I: Stage> Driver<S, I> {
         if !self.close().await? {
             return Ok(None);
         }
-        let Driver {
-            io,
-            program,
-            answers,
-            ..
-        } = self;
+        let (io, program, answers) = self.into_parts();
         if answers.is_faulty() {
             return Driver::open_with(program, io, answers).await;
         }
