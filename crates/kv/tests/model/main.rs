@@ -2,6 +2,7 @@
 //! - the version is what a plain map makes of the recorded edits, and answers every query as a loop
 //!   over that map does; what the map refuses is refused;
 //! - no number is handed out that an edit of the history named, or that a file bears;
+//! - a version that is held goes on saying what it said;
 //! - the obsolete files are just those that nothing names any more: no edit, and no held version.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -116,7 +117,8 @@ struct World {
     /// Numbers of the files that are there.
     disk: BTreeSet<FileNum>,
     handed_out: BTreeSet<FileNum>,
-    held: Vec<Arc<Version>>,
+    /// Versions, and what they have to go on saying.
+    held: Vec<(Arc<Version>, Plain)>,
     /// What has to be listed as obsolete once nobody holds it.
     dropped: BTreeSet<FileNum>,
 }
@@ -167,7 +169,7 @@ impl World {
         self.plain.compare(&self.manifest().version());
         let is_held = |filenum: &FileNum| {
             let mut held = self.held.iter();
-            held.any(|version| version.table(*filenum).is_some())
+            held.any(|(version, _)| version.table(*filenum).is_some())
         };
         let unnamed = |filenum: &FileNum| !self.plain.tables.contains_key(filenum);
         let dropped = self.dropped.iter().copied();
@@ -283,8 +285,14 @@ impl World {
                     self.disk.insert(filenum);
                 }
             }
-            Step::Hold => self.held.push(self.manifest().version()),
-            Step::LetGo(pick) if pick < self.held.len() => drop(self.held.swap_remove(pick)),
+            Step::Hold => {
+                let version = self.manifest().version();
+                self.held.push((version, self.plain.clone()));
+            }
+            Step::LetGo(pick) if pick < self.held.len() => {
+                let (version, plain) = self.held.swap_remove(pick);
+                plain.compare(&version);
+            }
             Step::LetGo(_) => {}
             Step::Sweep(count) => {
                 let mut obsolete = self.manifest().obsolete_files();
