@@ -200,6 +200,11 @@ impl World {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
     #[test]
     fn any_history_makes_the_map_that_it_describes(
         steps in prop::collection::vec(step(), 0..400),
