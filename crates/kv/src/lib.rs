@@ -11,7 +11,10 @@
 mod error;
 mod key;
 pub mod manifest;
-#[cfg_attr(not(test), expect(dead_code, reason = "memtables will go through it"))]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, unused_imports, reason = "memtables will go through it")
+)]
 mod tree;
 
 pub use error::{Error, Result};
