@@ -73,6 +73,7 @@
 mod edit;
 mod filenum;
 mod handle;
+pub mod history;
 mod judge;
 mod keyspace;
 mod refusal;
