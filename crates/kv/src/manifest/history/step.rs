@@ -232,15 +232,17 @@ impl fmt::Display for Step {
             f.write_str("refused: ")?;
         }
         write!(f, "{}", self.kind)?;
+        let mut name = self.name.as_ref();
         for (index, change) in self.changes.iter().enumerate() {
             f.write_str(if index == 0 { " " } else { ", " })?;
             write!(f, "k{}", change.keyspace)?;
+            if let Some(name) = name.take() {
+                write!(f, " {name:?}")?;
+            }
             self.write_tables(f, change)?;
         }
-        if let Some(name) = &self.name {
-            write!(f, " {name:?}")?;
-        }
-        Ok(())
+        // It has no number where its creation was refused.
+        name.map_or(Ok(()), |name| write!(f, " {name:?}"))
     }
 }
 
