@@ -47,22 +47,16 @@ fn main() -> Result<()> {
 async fn tell(dir: &Path) -> Result<()> {
     println!("1. A new store: three memtables are flushed, each into a table of level 0.");
     let mut store = Store::open(dir).await?;
-    store
-        .write(10, &[("ada", "1815"), ("grace", "1906")])
-        .await?;
-    store
-        .write(20, &[("alan", "1912"), ("kurt", "1906")])
-        .await?;
-    store
-        .write(30, &[("ada", "countess"), ("tony", "1934")])
-        .await?;
+    store.write(10, "ada=1815 grace=1906").await?;
+    store.write(20, "alan=1912 kurt=1906").await?;
+    store.write(30, "ada=countess tony=1934").await?;
     // Whoever holds a version holds its files: this is all there is to a snapshot for reading.
     let reader = store.manifest.version();
     assert_eq!(reader.len(), 3);
     assert_eq!(store.get(&reader, "ada")?.as_deref(), Some("countess"));
 
     println!(
-        "2. A compaction replaces them by one table of level 1, and a reader goes on unharmed."
+        "2. A compaction makes one table of level 1 out of them, and a reader goes on unharmed."
     );
     store.compact().await?;
     assert_eq!(store.sweep()?, 0, "the reader needs the old files");
@@ -71,9 +65,7 @@ async fn tell(dir: &Path) -> Result<()> {
     assert_eq!(store.sweep()?, 3, "nobody does any more");
 
     println!("3. Only tables that can hold an answer are read, by key and by time.");
-    store
-        .write(40, &[("barbara", "1939"), ("edsger", "1930")])
-        .await?;
+    store.write(40, "barbara=1939 edsger=1930").await?;
     let version = store.manifest.version();
     let keyspace = people(&version)?;
     let zoe = b"zoe".as_slice();
@@ -92,7 +84,7 @@ async fn tell(dir: &Path) -> Result<()> {
     assert_eq!(store.manifest.recovered().orphans, [half_written]);
     assert_eq!(store.manifest.recovered().missing, []);
     // The store's log would hold the entries that were in the memtable; here they are written again.
-    store.write(50, &[("donald", "1938")]).await?;
+    store.write(50, "donald=1938").await?;
     let version = store.manifest.version();
     assert!(version.tables().all(|table| table.filenum != half_written));
     assert_eq!(store.sweep()?, 1);
@@ -154,11 +146,10 @@ impl Store {
     }
 
     /// Fills a memtable at this time and flushes it.
-    async fn write(&mut self, time: u64, entries: &[(&str, &str)]) -> Result<()> {
-        let entries = entries.iter();
-        let memtable: Entries = entries
-            .map(|(key, value)| ((*key).to_owned(), (time, (*value).to_owned())))
-            .collect();
+    async fn write(&mut self, time: u64, entries: &str) -> Result<()> {
+        let entries = entries.split(' ').filter_map(|entry| entry.split_once('='));
+        let entries = entries.map(|(key, value)| (key.to_owned(), (time, value.to_owned())));
+        let memtable = Entries::from_iter(entries);
         let after = self.last_seq;
         self.last_seq += memtable.len() as u64;
         // First a number, then the file, durable under its name, and only then the edit: an edit
