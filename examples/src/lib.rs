@@ -4,9 +4,12 @@
 //! - `ledger`: pays the rows of a CSV file, each at most once, however often it is killed; the
 //!   machine behind it is [`ledger::Ledger`].
 //! - `crash_check`: checks a machine against every crash, and shows how a bug in it is found.
+//! - `own_tables`: an LSM tree with a table format of its own, on the manifest.
+//! - `rocksdb_history`: plays the history of a real RocksDB store through the manifest.
 //! - `generate_payments`: prints the CSV file in `data/`.
 
 pub mod ledger;
+pub mod rocksdb;
 
 /// The code in the repository's README compiles.
 #[cfg(doctest)]

@@ -12,8 +12,10 @@
 //!   said all that it was asked for.
 
 mod count;
+mod directory;
 mod failure;
 mod journal;
+mod manifest;
 mod progress;
 mod sim;
 
@@ -40,6 +42,7 @@ const EXAMPLES: &str = "\
 Examples:
   quipu journal verify ledger           Is the journal in the directory \"ledger\" intact?
   quipu journal dump ledger | less      What is in its files?
+  quipu manifest history store          How did the levels of an LSM tree come about?
   quipu sim                             Does the journal survive whatever a crash can do?
 
 Exit codes: 0 success, 1 failure or damage found, 2 wrong usage";
@@ -48,6 +51,8 @@ Exit codes: 0 success, 1 failure or damage found, 2 wrong usage";
 enum Command {
     #[command(subcommand)]
     Journal(journal::Command),
+    #[command(subcommand)]
+    Manifest(manifest::Command),
     Sim(sim::Args),
 }
 
@@ -71,6 +76,7 @@ fn run(command: &Command, stdout: &mut impl Write) -> Result<(), Failure> {
     smol::block_on(async {
         match command {
             Command::Journal(command) => journal::run(&io, command, stdout).await,
+            Command::Manifest(command) => manifest::run(&io, command, stdout).await,
             // The simulator has an executor of its own.
             Command::Sim(args) => sim::run(&io, args, stdout),
         }

@@ -74,16 +74,22 @@ impl<S: Replayable, I: Io> Reader<S, I> {
     /// there: time travel within what is retained.
     ///
     /// Fails with `NotRetained` if `seq` lies before what is retained, with `NotProven` if it lies
-    /// behind what is proven, and with `Apply` if an edit panics.
+    /// behind what is proven, with `Apply` if an edit panics, and with `Corrupt` if damage is all
+    /// that is left to begin with.
     pub async fn replay_to(&mut self, seq: Seq) -> Result<S> {
-        let mut state = self.load(seq).await?;
         let first = self.log.first_retained();
-        if state.applied < first {
-            return Err(Error::NotRetained {
-                seq,
-                first: first.next(),
-            });
-        }
+        let usable = self.log.snapshots().iter().copied().filter(|snapshot| {
+            *snapshot <= seq || planted("time travel begins at the newest snapshot")
+        });
+        let newest_first = usable.rev().collect();
+        let loaded = self.load(newest_first).await?;
+        let mut state =
+            loaded
+                .filter(|state| state.applied >= first)
+                .ok_or(Error::NotRetained {
+                    seq,
+                    first: first.next(),
+                })?;
         self.log.start_after(state.applied);
         while state.applied < seq {
             let Some(entry) = self.log.next().await? else {
@@ -95,24 +101,52 @@ impl<S: Replayable, I: Io> Reader<S, I> {
         Ok(state.machine)
     }
 
+    /// The oldest state that can be had, and the edit that it is as of: the initial state, as of
+    /// edit 0, where all edits are retained, or else that of the oldest sound snapshot.
+    ///
+    /// [`next`](Reader::next) then goes on behind it: whoever applies what that gives has seen every
+    /// state there is to be seen. Fails as [`replay_to`](Reader::replay_to) does.
+    pub async fn replay_oldest(&mut self) -> Result<(Seq, S)> {
+        let first = self.log.first_retained();
+        let usable = match first {
+            Seq::ZERO => Vec::new(),
+            _ => self.log.snapshots().to_vec(),
+        };
+        let usable = usable.into_iter().filter(|snapshot| *snapshot >= first);
+        let state = self
+            .load(usable.collect())
+            .await?
+            .ok_or(Error::NotRetained {
+                seq: first,
+                first: first.next(),
+            })?;
+        self.log.start_after(state.applied);
+        Ok((state.applied, state.machine))
+    }
+
     /// Everything up to here is proven to be durable, as far as this reader has read.
     pub fn proven(&self) -> Seq {
         self.log.proven()
     }
 
-    /// The state of the newest sound snapshot that is not above `seq`.
-    async fn load(&self, seq: Seq) -> Result<State<S>> {
-        let usable = self.log.snapshots().iter().copied().filter(|snapshot| {
-            *snapshot <= seq || planted("time travel begins at the newest snapshot")
-        });
-        for snapshot in usable.collect::<Vec<_>>().into_iter().rev() {
+    /// The state of the first of these snapshots that is sound, or the initial one if nothing that
+    /// came after it is missing.
+    async fn load(&self, snapshots: Vec<Seq>) -> Result<Option<State<S>>> {
+        let mut damage = None;
+        for snapshot in snapshots {
             match load_snapshot(self.log.directory(), snapshot).await {
-                Ok((state, _)) => return Ok(state),
+                Ok((state, _)) => return Ok(Some(state)),
+                // One that is gone was pruned meanwhile.
+                Err(error) if error.is_corrupt() => damage = Some(error),
                 Err(error) if is_damage(&error) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(State::initial())
+        match damage {
+            _ if self.log.first_retained() == Seq::ZERO => Ok(Some(State::initial())),
+            Some(damage) => Err(damage),
+            None => Ok(None),
+        }
     }
 }
 

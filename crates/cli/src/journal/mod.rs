@@ -6,13 +6,13 @@ mod line;
 mod page;
 mod verify;
 
-use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 
 use clap::Args;
 use quipu_io::DiskIo;
-use quipu_journal::prefixes;
 
+use crate::directory;
 use crate::failure::Failure;
 
 /// Look into journals and check them, without changing anything
@@ -59,9 +59,7 @@ impl Common {
     /// The prefixes of the journals that are meant: at least one.
     async fn journals(&self, io: &DiskIo) -> Result<Vec<String>, Failure> {
         let dir = self.dir.display();
-        let found = prefixes(io, &self.dir)
-            .await
-            .map_err(|error| unlisted(&self.dir, &error))?;
+        let found = directory::journals(io, &self.dir, "journal").await?;
         if found.is_empty() {
             let text = format!("{dir} holds no journal: name the directory that a program opened");
             return Err(Failure::Text(text));
@@ -75,21 +73,4 @@ impl Common {
             ))),
         }
     }
-}
-
-/// Why the directory cannot be listed: mostly a slip of the pen.
-fn unlisted(dir: &Path, error: &quipu_journal::Error) -> Failure {
-    let dir = dir.display();
-    Failure::Text(match error.io_kind() {
-        Some(ErrorKind::NotFound) => {
-            format!("{dir} does not exist: name the directory that holds the journal")
-        }
-        Some(ErrorKind::NotADirectory) => {
-            format!("{dir} is not a directory: name the directory that holds the journal")
-        }
-        Some(ErrorKind::PermissionDenied) => {
-            format!("{dir} may not be read: run this as a user who may, or allow it")
-        }
-        _ => error.to_string(),
-    })
 }

@@ -124,6 +124,10 @@ async fn read<I: Io>(io: I, dir: &Path, scene: &Scene) -> Result<(), Error> {
         Err(Error::NotRetained { .. }) => {}
         Err(error) => check_error(&error, dir),
     }
+    match reader.replay_oldest().await {
+        Ok((seq, map)) => assert_eq!(map, scene.states[seq.get() as usize], "at {seq}"),
+        Err(error) => check_error(&error, dir),
+    }
     ended
 }
 

@@ -69,10 +69,14 @@
 //!
 //! Tables and their names are durable before they are recorded. The directory of the tables is
 //! listed at open. Files go only when they are obsolete.
+//!
+//! `examples/own_tables.rs` in the repository is a small tree with tables of its own that shows each of
+//! these steps. The command `quipu manifest` looks into a manifest, and so does [`history`].
 
 mod edit;
 mod filenum;
 mod handle;
+pub mod history;
 mod judge;
 mod keyspace;
 mod refusal;

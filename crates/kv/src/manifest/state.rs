@@ -58,6 +58,11 @@ impl ManifestState {
         &self.version
     }
 
+    /// The lowest number above all that an edit has named.
+    pub fn next_filenum(&self) -> FileNum {
+        FileNum::new(self.numbers.next())
+    }
+
     fn change(&mut self, edit: ManifestEditV1) -> (Accepted, Vec<FileNum>) {
         let version = Arc::make_mut(&mut self.version);
         let mut dropped = Vec::new();
