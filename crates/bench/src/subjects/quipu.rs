@@ -22,16 +22,16 @@ use crate::{
     Result,
     load::{self, Latencies, Load, Records, Replayed},
     measurement::Measurement,
-    subject::{Replay, SnapshotStall, Subject},
+    subject::{Prepared, SnapshotStall, Subject},
 };
 
 pub(crate) const SUBJECT: Subject = Subject {
     name: "quipu",
     append_durable: Ok(append_durable),
     append_os: Ok(append_os),
-    replay: Ok(Replay {
+    replay: Ok(Prepared {
         prepare: prepare_replay,
-        replay,
+        measure: replay,
     }),
     snapshot_stall: Ok(SnapshotStall {
         prepare: prepare_state,
@@ -39,6 +39,8 @@ pub(crate) const SUBJECT: Subject = Subject {
         snapshotting: |dir, load| append_beside(dir, load, true),
     }),
     explore: Ok(explore),
+    manifest_open: Err("it has none yet"),
+    manifest_flush: Err("it has none yet"),
 };
 
 /// Crash executions as the exhaustive tier makes them: open, replay, and all oracles.
