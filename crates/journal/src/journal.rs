@@ -176,6 +176,12 @@ impl<S: Replayable, I: Io> Journal<S, I> {
         self.core.close()
     }
 
+    /// Why nothing more can be appended: `Poisoned` with the first failure, or `Closed`. `None` while
+    /// the journal works.
+    pub fn stopped(&self) -> Option<Error> {
+        self.core.check_open().err()
+    }
+
     /// What open found and did.
     pub fn recovered(&self) -> &Recovered {
         &self.core.recovered

@@ -1,0 +1,74 @@
+//! [`Error`]: what went wrong, and what the caller can do about it.
+
+use crate::manifest::Refusal;
+
+/// The result of this crate's operations.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why an operation failed.
+#[derive(Clone, Debug, derive_more::Display, derive_more::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The journal underneath says why; its text names file and offset.
+    #[display("the manifest: {source}")]
+    Journal {
+        /// What it said; part of this error's own text.
+        #[error(not(source))]
+        source: quipu_journal::Error,
+    },
+
+    /// The edit does not fit the manifest and has changed nothing: look at the current version.
+    #[display("the manifest refused: {refusal}")]
+    Refused {
+        /// Why.
+        #[error(not(source))]
+        refusal: Refusal,
+    },
+
+    /// All file numbers have been given. A file on disk with a number near 2^64 that is none of the
+    /// store's has this effect: remove it and open again.
+    #[display(
+        "file numbers are used up: is there a file with a number near 2^64 that does not belong here?"
+    )]
+    NumbersExhausted,
+}
+
+impl Error {
+    /// Why the manifest refused the edit, if that is what happened.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Error::Refused { refusal } => Some(refusal),
+            _ => None,
+        }
+    }
+
+    /// Whether the edit is not there, and never will be.
+    pub(crate) fn is_not_recorded(&self) -> bool {
+        use quipu_journal::Error as Journal;
+        match self {
+            Error::Refused { .. } => true,
+            Error::Journal { source } => matches!(
+                source,
+                Journal::NotCommitted { .. }
+                    | Journal::Overloaded { .. }
+                    | Journal::TooLarge { .. }
+                    | Journal::Encode { .. }
+                    | Journal::Closed
+                    | Journal::Poisoned { .. }
+            ),
+            Error::NumbersExhausted => false,
+        }
+    }
+}
+
+impl From<quipu_journal::Error> for Error {
+    fn from(source: quipu_journal::Error) -> Self {
+        Error::Journal { source }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Error::Refused { refusal }
+    }
+}

@@ -1,0 +1,179 @@
+//! [`SstMetadata`]: what the manifest knows of a table.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::filenum::FileNum;
+use super::keyspace::KeyspaceId;
+use super::tree::Item;
+
+/// What the manifest knows of one table, that is of one file of sorted entries.
+///
+/// The manifest reads no file: all of this is the caller's word, and comes back as it was given.
+/// Keys compare bytewise, and both ends of each range belong to it.
+///
+/// ```
+/// use quipu_kv::manifest::{FileNum, KeyspaceId, SstMetadata};
+///
+/// let mut table = SstMetadata::new(FileNum::new(7), KeyspaceId::new(1), 0, *b"apple", *b"pear");
+/// table.size = 4096;
+/// table.max_seq = 12;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SstMetadata {
+    /// The file.
+    pub filenum: FileNum,
+    /// Whose entries they are.
+    pub keyspace: KeyspaceId,
+    /// The level, from 0 on. From the keyspace's
+    /// [`sorted_from`](crate::manifest::KeyspaceOptions::sorted_from) on, tables of one level do not
+    /// overlap.
+    pub level: u32,
+    /// Bytes of the file.
+    pub size: u64,
+    /// Entries, of which some are tombstones.
+    pub entries: u64,
+    /// Entries that say that something is deleted.
+    pub tombstones: u64,
+    /// The smallest key.
+    #[serde(with = "serde_bytes")]
+    pub smallest: Box<[u8]>,
+    /// The largest key.
+    #[serde(with = "serde_bytes")]
+    pub largest: Box<[u8]>,
+    /// The smallest sequence number of an entry.
+    pub min_seq: u64,
+    /// The largest sequence number of an entry.
+    pub max_seq: u64,
+    /// The earliest timestamp of an entry, in the caller's unit.
+    pub min_timestamp: u64,
+    /// The latest timestamp of an entry, in the caller's unit.
+    pub max_timestamp: u64,
+    /// A checksum of the file, of the caller's choice.
+    pub checksum: u64,
+    /// When the file was made, in the caller's unit.
+    pub created: u64,
+}
+
+impl SstMetadata {
+    /// A table with these keys; every number that is not given is 0.
+    pub fn new(
+        filenum: FileNum,
+        keyspace: KeyspaceId,
+        level: u32,
+        smallest: impl Into<Box<[u8]>>,
+        largest: impl Into<Box<[u8]>>,
+    ) -> Self {
+        SstMetadata {
+            filenum,
+            keyspace,
+            level,
+            size: 0,
+            entries: 0,
+            tombstones: 0,
+            smallest: smallest.into(),
+            largest: largest.into(),
+            min_seq: 0,
+            max_seq: 0,
+            min_timestamp: 0,
+            max_timestamp: 0,
+            checksum: 0,
+            created: 0,
+        }
+    }
+
+    /// Whether the two have a key in common, as far as their ranges tell.
+    pub fn overlaps(&self, other: &SstMetadata) -> bool {
+        self.smallest <= other.largest && other.smallest <= self.largest
+    }
+
+    /// Whether this is the same file, wherever it stands.
+    pub(super) fn is_moved_from(&self, other: &SstMetadata) -> bool {
+        let moved = SstMetadata {
+            level: other.level,
+            ..self.clone()
+        };
+        moved == *other
+    }
+}
+
+/// A table in the order of file numbers.
+#[derive(Clone, Debug)]
+pub(super) struct ByNumber(pub(super) Arc<SstMetadata>);
+
+impl Item for ByNumber {
+    type Sum = Totals;
+
+    fn order(&self, other: &Self) -> Ordering {
+        self.0.filenum.cmp(&other.0.filenum)
+    }
+
+    fn sum(&self) -> Totals {
+        Totals { bytes: self.0.size }
+    }
+
+    fn add(sum: &mut Totals, other: &Totals) {
+        sum.bytes = sum.bytes.saturating_add(other.bytes);
+    }
+}
+
+/// What tables come to.
+#[derive(Clone, Debug)]
+pub(super) struct Totals {
+    pub(super) bytes: u64,
+}
+
+/// A table in the order of smallest keys.
+#[derive(Clone, Debug)]
+pub(super) struct ByKey(pub(super) Arc<SstMetadata>);
+
+impl ByKey {
+    /// How this table stands to one with that smallest key and number.
+    pub(super) fn place(&self, smallest: &[u8], filenum: FileNum) -> Ordering {
+        (*self.0.smallest)
+            .cmp(smallest)
+            .then(self.0.filenum.cmp(&filenum))
+    }
+}
+
+impl Item for ByKey {
+    type Sum = Span;
+
+    fn order(&self, other: &Self) -> Ordering {
+        self.place(&other.0.smallest, other.0.filenum)
+    }
+
+    fn sum(&self) -> Span {
+        Span {
+            bytes: self.0.size,
+            first: self.0.clone(),
+            furthest: self.0.clone(),
+            min_timestamp: self.0.min_timestamp,
+            max_timestamp: self.0.max_timestamp,
+        }
+    }
+
+    fn add(sum: &mut Span, other: &Span) {
+        sum.bytes = sum.bytes.saturating_add(other.bytes);
+        if other.furthest.largest > sum.furthest.largest {
+            sum.furthest = other.furthest.clone();
+        }
+        sum.min_timestamp = sum.min_timestamp.min(other.min_timestamp);
+        sum.max_timestamp = sum.max_timestamp.max(other.max_timestamp);
+    }
+}
+
+/// What tables in the order of keys span: by this, a query passes over those that cannot match.
+#[derive(Clone, Debug)]
+pub(super) struct Span {
+    pub(super) bytes: u64,
+    /// The one with the smallest key of all.
+    pub(super) first: Arc<SstMetadata>,
+    /// One with the largest key of all.
+    pub(super) furthest: Arc<SstMetadata>,
+    pub(super) min_timestamp: u64,
+    pub(super) max_timestamp: u64,
+}

@@ -1,0 +1,137 @@
+//! A persistent, ordered, summed B+tree: the index that a version of the manifest stands on.
+//!
+//! A clone is one more reference to the root, and stays what it is: an edit changes in place the
+//! nodes that nobody else holds, and copies the others on its path, so it costs O(log n) whoever
+//! looks on. Of each subtree its [`Sum`](Item::Sum) is known, and [`Tree::select`] goes only where
+//! the sum allows a match: with the hull of intervals for a sum, the tree is an interval tree.
+//!
+//! Invariants:
+//! - The items ascend strictly by [`Item::order`], and all leaves are at the same depth.
+//! - A node holds at most [`node::CAPACITY`] entries, and at least [`node::LEAST`]. Those at the
+//!   right edge, the root among them, may hold fewer: ascending inserts leave full nodes behind.
+//! - No node is empty, and a root that is not a leaf has at least two children.
+//! - What is known of a subtree is exact: nothing in the tree holds an item that was removed.
+
+mod iter;
+mod node;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use iter::{IntoIter, Iter};
+use node::{Inserted, Node, Subtree, entries};
+use std::cmp::Ordering;
+use std::fmt;
+
+/// What a [`Tree`] holds: cheap to clone, such as an [`Arc`](std::sync::Arc) of something.
+pub(crate) trait Item: Clone + Send + Sync + 'static {
+    /// What is known of a subtree without going into it.
+    type Sum: Clone + Send + Sync + 'static;
+
+    /// A total order; two items that compare as equal take the same place.
+    fn order(&self, other: &Self) -> Ordering;
+
+    /// The sum of this item alone.
+    fn sum(&self) -> Self::Sum;
+
+    /// Adds the sum of what stands to the right. It must be associative.
+    fn add(sum: &mut Self::Sum, other: &Self::Sum);
+}
+
+/// See the [module](self).
+#[derive(Clone)]
+pub(crate) struct Tree<T: Item> {
+    root: Option<Subtree<T>>,
+}
+
+impl<T: Item> Tree<T> {
+    pub(crate) fn len(&self) -> usize {
+        self.root.as_ref().map_or(0, |root| root.len)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.root.is_none()
+    }
+
+    /// The sum of all items, of which an empty tree has none.
+    pub(crate) fn sum(&self) -> Option<&T::Sum> {
+        self.root.as_ref().map(|root| &root.sum)
+    }
+
+    /// Finds an item, where `place` says how an item compares to what is sought.
+    pub(crate) fn get(&self, place: impl Fn(&T) -> Ordering) -> Option<&T> {
+        self.root.as_ref()?.get(&place)
+    }
+
+    /// Puts an item at its place, and returns the one that was there.
+    pub(crate) fn insert(&mut self, item: T) -> Option<T> {
+        let Some(root) = &mut self.root else {
+            self.root = Subtree::new(Node::Leaf(entries([item])));
+            return None;
+        };
+        match root.insert(item, true) {
+            Inserted::Replaced(before) => Some(before),
+            Inserted::Fitted => None,
+            Inserted::Split(right) => {
+                let halves = self.root.take().into_iter().chain([right]);
+                self.root = Subtree::new(Node::Inner(entries(halves)));
+                None
+            }
+        }
+    }
+
+    /// Takes out the item that [`get`](Self::get) finds.
+    pub(crate) fn remove(&mut self, place: impl Fn(&T) -> Ordering) -> Option<T> {
+        self.get(&place)?; // Nothing is copied when there is nothing to remove.
+        let root = self.root.as_mut()?;
+        let removed = root.remove(&place);
+        while let Some(root) = &self.root {
+            match &*root.node {
+                Node::Leaf(items) if items.is_empty() => self.root = None,
+                Node::Inner(children) if children.len() < 2 => {
+                    self.root = children.first().cloned();
+                }
+                _ => break,
+            }
+        }
+        removed
+    }
+
+    /// All items in order, from either end.
+    pub(crate) fn iter(&self) -> Iter<'_, T> {
+        Iter::new(self.root.as_ref())
+    }
+
+    /// The items whose own sum is kept, in order, looking only into subtrees whose sum is kept: of
+    /// a subtree that holds an item to keep, `keep` must keep the sum.
+    pub(crate) fn select<'a>(
+        &'a self,
+        keep: impl Fn(&T::Sum) -> bool + 'a,
+    ) -> impl Iterator<Item = &'a T> + 'a {
+        iter::select(self.root.as_ref(), keep)
+    }
+}
+
+impl<T: Item> Default for Tree<T> {
+    fn default() -> Self {
+        Tree { root: None }
+    }
+}
+
+impl<T: Item> fmt::Debug for Tree<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tree")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Item> IntoIterator for Tree<T> {
+    type Item = T;
+    type IntoIter = IntoIter<T>;
+
+    /// All items in order, from nodes that it shares or owns, whatever is edited meanwhile. It lets
+    /// go of what it has passed.
+    fn into_iter(self) -> IntoIter<T> {
+        IntoIter::new(self.root)
+    }
+}
