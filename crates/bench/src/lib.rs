@@ -38,6 +38,7 @@ mod subjects {
     #[cfg(feature = "peers")]
     pub(crate) mod okaywal;
     pub(crate) mod quipu;
+    pub(crate) mod quipu_manifest;
     #[cfg(feature = "peers")]
     pub(crate) mod raft_engine;
     pub(crate) mod raw;

@@ -34,19 +34,12 @@ pub(crate) const SUBJECT: Subject = Subject {
         measure: open,
     }),
     manifest_flush: Ok(Prepared {
-        prepare: |dir, load| write(dir, history::live_tables(load.tables).map(adding)),
+        prepare: |dir, load| write(dir, history::live_tables(load.tables).map(Edit::flush)),
         measure: flush,
     }),
 };
 
 const FILE_NAME: &str = "manifest.json";
-
-fn adding(table: Table) -> Edit {
-    Edit {
-        added: vec![table],
-        removed: Vec::new(),
-    }
-}
 
 /// Not synced edit by edit: that is not what is measured.
 fn write(dir: &Path, edits: impl Iterator<Item = Edit>) -> Result<()> {
@@ -62,11 +55,9 @@ fn open(dir: &Path, load: Load) -> Result<Measurement> {
     let start = Instant::now();
     let state = State::read(&dir.join(FILE_NAME))?;
     let levels = state.levels();
-    let elapsed = start.elapsed();
-    history::check_opened(load.tables, state.tables.len() as u64, |level, key| {
-        levels.find(level, key)
-    })?;
-    Ok(Measurement::new(load.tables, elapsed))
+    let opened = state.tables.len() as u64;
+    history::check_opened(load.tables, opened, |level, key| levels.find(level, key))?;
+    Ok(Measurement::new(load.tables, start.elapsed()))
 }
 
 fn flush(dir: &Path, load: Load) -> Result<Measurement> {
@@ -168,7 +159,7 @@ impl Flushing for Manifest {
     fn flush(&mut self, place: u64) -> Result<()> {
         self.last_number += 1;
         self.flushed.push(self.last_number);
-        self.record(adding(history::table(self.last_number, 0, place)))
+        self.record(Edit::flush(history::table(self.last_number, 0, place)))
     }
 
     fn remove_flushed(&mut self) -> Result<()> {

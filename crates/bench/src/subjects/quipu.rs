@@ -23,6 +23,7 @@ use crate::{
     load::{self, Latencies, Load, Records, Replayed},
     measurement::Measurement,
     subject::{Prepared, SnapshotStall, Subject},
+    subjects::quipu_manifest,
 };
 
 pub(crate) const SUBJECT: Subject = Subject {
@@ -39,8 +40,8 @@ pub(crate) const SUBJECT: Subject = Subject {
         snapshotting: |dir, load| append_beside(dir, load, true),
     }),
     explore: Ok(explore),
-    manifest_open: Err("it has none yet"),
-    manifest_flush: Err("it has none yet"),
+    manifest_open: Ok(quipu_manifest::OPEN),
+    manifest_flush: Ok(quipu_manifest::FLUSH),
 };
 
 /// Crash executions as the exhaustive tier makes them: open, replay, and all oracles.
