@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::filenum::FileNum;
-use super::table::{ByKey, Span, SstMetadata};
+use super::table::{ByKey, Sought, Span, SstMetadata};
 use super::tree::{Item, Tree};
 
 /// The number of a keyspace. It is never given to another, even after the keyspace is dropped.
@@ -165,20 +164,32 @@ impl Keyspace {
         self.levels.sum().map_or(0, |sum| sum.bytes)
     }
 
-    /// Adds a table, and gives the one that had its place.
-    pub(super) fn insert(&mut self, table: Arc<SstMetadata>) {
-        let mut level = self.take_level(table.level);
-        Arc::make_mut(&mut level).tables.insert(ByKey(table));
-        self.levels.insert(ByLevel(level));
+    /// Adds tables: those of one level, next to each other, cost the least.
+    pub(super) fn insert(&mut self, tables: &[Arc<SstMetadata>]) {
+        for run in tables.chunk_by(|a, b| a.level == b.level) {
+            let mut level = self.take_level(run[0].level);
+            let held = &mut Arc::make_mut(&mut level).tables;
+            for table in run {
+                held.insert(ByKey::new(table.clone()));
+            }
+            self.levels.insert(ByLevel(level));
+        }
     }
 
     pub(super) fn remove(&mut self, table: &SstMetadata) {
         let mut level = self.take_level(table.level);
-        let tables = &mut Arc::make_mut(&mut level).tables;
-        tables.remove(|other| other.place(&table.smallest, table.filenum));
-        if !tables.is_empty() {
+        let held = &mut Arc::make_mut(&mut level).tables;
+        held.remove(ByKey::place(&table.smallest, table.filenum));
+        if !held.is_empty() {
             self.levels.insert(ByLevel(level));
         }
+    }
+
+    /// All tables, as [`tables`](Keyspace::tables) gives them.
+    pub(super) fn into_tables(self) -> impl Iterator<Item = Arc<SstMetadata>> + Send {
+        let levels = self.levels.into_iter();
+        let tables = levels.flat_map(|level| level.0.tables.clone().into_iter());
+        tables.map(|table| table.table)
     }
 
     /// The level, taken out so that it is not copied when nobody shares it.
@@ -210,7 +221,7 @@ impl Level {
 
     /// Its tables, in the order of smallest keys.
     pub fn tables(&self) -> impl Iterator<Item = &Arc<SstMetadata>> {
-        self.tables.iter().map(|table| &table.0)
+        self.tables.iter().map(|table| &table.table)
     }
 
     /// The tables that may hold a key of this range, in the order of smallest keys.
@@ -220,19 +231,24 @@ impl Level {
         &'a self,
         keys: impl RangeBounds<&'a [u8]>,
     ) -> impl Iterator<Item = &'a Arc<SstMetadata>> {
-        let (start, end) = bounds(&keys);
-        let may_hold = move |span: &Span| {
-            (match start {
-                Bound::Included(start) => *span.furthest.largest >= *start,
-                Bound::Excluded(start) => *span.furthest.largest > *start,
+        let start = keys.start_bound().map(|key| Sought::new(key));
+        let end = keys.end_bound().map(|key| Sought::new(key));
+        let may_hold = move |first: &ByKey, furthest: &ByKey| {
+            (match &start {
+                Bound::Included(start) => furthest.largest_to(start).is_ge(),
+                Bound::Excluded(start) => furthest.largest_to(start).is_gt(),
                 Bound::Unbounded => true,
-            }) && (match end {
-                Bound::Included(end) => *span.first.smallest <= *end,
-                Bound::Excluded(end) => *span.first.smallest < *end,
+            }) && (match &end {
+                Bound::Included(end) => first.smallest_to(end).is_le(),
+                Bound::Excluded(end) => first.smallest_to(end).is_lt(),
                 Bound::Unbounded => true,
             })
         };
-        self.tables.select(may_hold).map(|table| &table.0)
+        let spans = move |span: &Span| may_hold(&span.first, &span.furthest);
+        let found = self
+            .tables
+            .select(spans, move |table| may_hold(table, table));
+        found.map(|table| &table.table)
     }
 
     /// The tables that may hold an entry of this time, in the order of smallest keys.
@@ -243,18 +259,24 @@ impl Level {
         &'a self,
         timestamps: impl RangeBounds<u64> + 'a,
     ) -> impl Iterator<Item = &'a Arc<SstMetadata>> {
-        let may_hold = move |span: &Span| {
-            (match timestamps.start_bound() {
-                Bound::Included(start) => span.max_timestamp >= *start,
-                Bound::Excluded(start) => span.max_timestamp > *start,
+        let start = timestamps.start_bound().cloned();
+        let end = timestamps.end_bound().cloned();
+        let may_hold = move |earliest: u64, latest: u64| {
+            (match start {
+                Bound::Included(start) => latest >= start,
+                Bound::Excluded(start) => latest > start,
                 Bound::Unbounded => true,
-            }) && (match timestamps.end_bound() {
-                Bound::Included(end) => span.min_timestamp <= *end,
-                Bound::Excluded(end) => span.min_timestamp < *end,
+            }) && (match end {
+                Bound::Included(end) => earliest <= end,
+                Bound::Excluded(end) => earliest < end,
                 Bound::Unbounded => true,
             })
         };
-        self.tables.select(may_hold).map(|table| &table.0)
+        let spans = move |span: &Span| may_hold(span.min_timestamp, span.max_timestamp);
+        let found = self.tables.select(spans, move |table| {
+            may_hold(table.table.min_timestamp, table.table.max_timestamp)
+        });
+        found.map(|table| &table.table)
     }
 
     /// How many tables it has.
@@ -342,9 +364,4 @@ impl Item for ByName {
     fn sum(&self) {}
 
     fn add(_sum: &mut (), _other: &()) {}
-}
-
-/// How a table stands to a number.
-pub(super) fn by_number(filenum: FileNum) -> impl Fn(&super::table::ByNumber) -> Ordering {
-    move |table| table.0.filenum.cmp(&filenum)
 }

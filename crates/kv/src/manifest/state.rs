@@ -15,7 +15,7 @@ use quipu_journal::Replayable;
 use super::edit::{Counters, Flushed, KeyspaceRecord, ManifestEdit, ManifestEditV1, SnapshotPart};
 use super::filenum::{FileNum, Numbers};
 use super::judge::judge;
-use super::keyspace::{ById, ByName, Keyspace, KeyspaceId, KeyspaceOptions, by_number};
+use super::keyspace::{ById, ByName, Keyspace, KeyspaceId, KeyspaceOptions};
 use super::refusal::Refusal;
 use super::retired::Retired;
 use super::table::{ByNumber, SstMetadata};
@@ -156,17 +156,19 @@ impl Replayable for ManifestState {
 
     fn snapshot(&self) -> ManifestEdit {
         let mut part = self.frame();
-        let tables = self.version.tables();
+        let tables = self.version.keyspaces().flat_map(Keyspace::tables);
         part.tables = tables.map(|table| (**table).clone()).collect();
         ManifestEdit::V1(ManifestEditV1::Snapshot(part))
     }
 
     fn snapshot_parts(&self) -> Box<dyn Iterator<Item = ManifestEdit> + Send> {
-        // The tree and not the version: nothing is read from the files that it names.
-        let mut tables = self.version.tables.clone().into_iter();
+        // The trees and not the version: nothing is read from the files that it names. In the order
+        // of keys, in which they are put together again at the least cost.
+        let keyspaces: Vec<_> = self.version.keyspaces().cloned().collect();
+        let mut tables = keyspaces.into_iter().flat_map(Keyspace::into_tables);
         let parts = std::iter::from_fn(move || {
             let some = tables.by_ref().take(TABLES_OF_A_PART);
-            let part: Vec<_> = some.map(|table| (*table.0).clone()).collect();
+            let part: Vec<_> = some.map(|table| (*table).clone()).collect();
             (!part.is_empty()).then(|| SnapshotPart {
                 tables: part,
                 ..SnapshotPart::default()
@@ -180,19 +182,27 @@ impl Replayable for ManifestState {
 /// What the edits do to a version, once they are judged.
 impl Version {
     fn add(&mut self, tables: Vec<SstMetadata>, numbers: &mut Numbers) {
-        for table in tables {
+        for table in &tables {
             numbers.name(table.filenum);
             self.last_seq = self.last_seq.max(table.max_seq);
-            let table = Arc::new(table);
-            self.change_keyspace(table.keyspace, |keyspace| keyspace.insert(table.clone()));
-            self.tables.insert(ByNumber(table));
+        }
+        self.insert(tables);
+    }
+
+    fn insert(&mut self, tables: Vec<SstMetadata>) {
+        let tables: Vec<_> = tables.into_iter().map(Arc::new).collect();
+        for run in tables.chunk_by(|a, b| a.keyspace == b.keyspace) {
+            self.change_keyspace(run[0].keyspace, |keyspace| keyspace.insert(run));
+        }
+        for table in tables {
+            self.tables.insert(ByNumber::new(table));
         }
     }
 
     fn remove(&mut self, removed: &[FileNum]) -> Vec<FileNum> {
         let mut dropped = Vec::with_capacity(removed.len());
         for filenum in removed {
-            if let Some(ByNumber(table)) = self.tables.remove(by_number(*filenum)) {
+            if let Some(ByNumber { table, .. }) = self.tables.remove(ByNumber::place(*filenum)) {
                 self.change_keyspace(table.keyspace, |keyspace| keyspace.remove(&table));
                 dropped.push(*filenum);
             }
@@ -233,7 +243,7 @@ impl Version {
         if let Some(ById(keyspace)) = self.keyspaces.remove(|other| other.0.id.cmp(&id)) {
             self.names.remove(|other| other.0.cmp(&keyspace.name));
             for table in keyspace.tables() {
-                self.tables.remove(by_number(table.filenum));
+                self.tables.remove(ByNumber::place(table.filenum));
                 dropped.push(table.filenum);
             }
         }
@@ -269,10 +279,6 @@ impl Version {
         for keyspace in part.keyspaces {
             self.put_keyspace(keyspace.id, &keyspace.name, keyspace.options);
         }
-        for table in part.tables {
-            let table = Arc::new(table);
-            self.change_keyspace(table.keyspace, |keyspace| keyspace.insert(table.clone()));
-            self.tables.insert(ByNumber(table));
-        }
+        self.insert(part.tables);
     }
 }

@@ -101,18 +101,37 @@ impl SstMetadata {
 }
 
 /// A table in the order of file numbers.
+///
+/// The number stands beside the pointer, so that a search does not go to each table in memory.
 #[derive(Clone, Debug)]
-pub(super) struct ByNumber(pub(super) Arc<SstMetadata>);
+pub(super) struct ByNumber {
+    filenum: FileNum,
+    pub(super) table: Arc<SstMetadata>,
+}
+
+impl ByNumber {
+    pub(super) fn new(table: Arc<SstMetadata>) -> Self {
+        let filenum = table.filenum;
+        ByNumber { filenum, table }
+    }
+
+    /// How a table stands to a number.
+    pub(super) fn place(filenum: FileNum) -> impl Fn(&ByNumber) -> Ordering {
+        move |other| other.filenum.cmp(&filenum)
+    }
+}
 
 impl Item for ByNumber {
     type Sum = Totals;
 
     fn order(&self, other: &Self) -> Ordering {
-        self.0.filenum.cmp(&other.0.filenum)
+        self.filenum.cmp(&other.filenum)
     }
 
     fn sum(&self) -> Totals {
-        Totals { bytes: self.0.size }
+        Totals {
+            bytes: self.table.size,
+        }
     }
 
     fn add(sum: &mut Totals, other: &Totals) {
@@ -126,16 +145,73 @@ pub(super) struct Totals {
     pub(super) bytes: u64,
 }
 
-/// A table in the order of smallest keys.
+/// A table in the order of smallest keys, and of numbers where they are the same.
+///
+/// The beginnings of the keys stand beside the pointer, so that a search goes to few tables in memory.
 #[derive(Clone, Debug)]
-pub(super) struct ByKey(pub(super) Arc<SstMetadata>);
+pub(super) struct ByKey {
+    smallest: Prefix,
+    largest: Prefix,
+    pub(super) table: Arc<SstMetadata>,
+}
 
 impl ByKey {
-    /// How this table stands to one with that smallest key and number.
-    pub(super) fn place(&self, smallest: &[u8], filenum: FileNum) -> Ordering {
-        (*self.0.smallest)
-            .cmp(smallest)
-            .then(self.0.filenum.cmp(&filenum))
+    pub(super) fn new(table: Arc<SstMetadata>) -> Self {
+        ByKey {
+            smallest: Prefix::of(&table.smallest),
+            largest: Prefix::of(&table.largest),
+            table,
+        }
+    }
+
+    /// How a table stands to one with that smallest key and number.
+    pub(super) fn place(smallest: &[u8], filenum: FileNum) -> impl Fn(&ByKey) -> Ordering {
+        let smallest = Sought::new(smallest);
+        move |other| {
+            let by_key = other.smallest_to(&smallest);
+            by_key.then_with(|| other.table.filenum.cmp(&filenum))
+        }
+    }
+
+    /// How the smallest key stands to that one.
+    pub(super) fn smallest_to(&self, key: &Sought<'_>) -> Ordering {
+        let by_prefix = self.smallest.cmp(&key.prefix);
+        by_prefix.then_with(|| (*self.table.smallest).cmp(key.key))
+    }
+
+    /// How the largest key stands to that one.
+    pub(super) fn largest_to(&self, key: &Sought<'_>) -> Ordering {
+        let by_prefix = self.largest.cmp(&key.prefix);
+        by_prefix.then_with(|| (*self.table.largest).cmp(key.key))
+    }
+}
+
+/// The first 16 bytes of a key, in order with others; short keys end in zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Prefix([u64; 2]);
+
+impl Prefix {
+    fn of(key: &[u8]) -> Self {
+        let mut first = [0; 16];
+        let len = key.len().min(first.len());
+        first[..len].copy_from_slice(&key[..len]);
+        let first = u128::from_be_bytes(first);
+        #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+        Prefix([(first >> 64) as u64, first as u64])
+    }
+}
+
+/// A key to compare others with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sought<'a> {
+    prefix: Prefix,
+    key: &'a [u8],
+}
+
+impl<'a> Sought<'a> {
+    pub(super) fn new(key: &'a [u8]) -> Self {
+        let prefix = Prefix::of(key);
+        Sought { prefix, key }
     }
 }
 
@@ -143,23 +219,31 @@ impl Item for ByKey {
     type Sum = Span;
 
     fn order(&self, other: &Self) -> Ordering {
-        self.place(&other.0.smallest, other.0.filenum)
+        let by_prefix = self.smallest.cmp(&other.smallest);
+        by_prefix.then_with(|| {
+            let (this, other) = (&self.table, &other.table);
+            let by_key = this.smallest.cmp(&other.smallest);
+            by_key.then(this.filenum.cmp(&other.filenum))
+        })
     }
 
     fn sum(&self) -> Span {
         Span {
-            bytes: self.0.size,
-            first: self.0.clone(),
-            furthest: self.0.clone(),
-            min_timestamp: self.0.min_timestamp,
-            max_timestamp: self.0.max_timestamp,
+            bytes: self.table.size,
+            first: self.clone(),
+            furthest: self.clone(),
+            min_timestamp: self.table.min_timestamp,
+            max_timestamp: self.table.max_timestamp,
         }
     }
 
     fn add(sum: &mut Span, other: &Span) {
         sum.bytes = sum.bytes.saturating_add(other.bytes);
-        if other.furthest.largest > sum.furthest.largest {
-            sum.furthest = other.furthest.clone();
+        let (held, furthest) = (&sum.furthest, &other.furthest);
+        let further = held.largest.cmp(&furthest.largest);
+        let further = further.then_with(|| held.table.largest.cmp(&furthest.table.largest));
+        if further.is_lt() {
+            sum.furthest = furthest.clone();
         }
         sum.min_timestamp = sum.min_timestamp.min(other.min_timestamp);
         sum.max_timestamp = sum.max_timestamp.max(other.max_timestamp);
@@ -171,9 +255,9 @@ impl Item for ByKey {
 pub(super) struct Span {
     pub(super) bytes: u64,
     /// The one with the smallest key of all.
-    pub(super) first: Arc<SstMetadata>,
+    pub(super) first: ByKey,
     /// One with the largest key of all.
-    pub(super) furthest: Arc<SstMetadata>,
+    pub(super) furthest: ByKey,
     pub(super) min_timestamp: u64,
     pub(super) max_timestamp: u64,
 }

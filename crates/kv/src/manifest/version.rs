@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::filenum::FileNum;
-use super::keyspace::{ById, ByName, Keyspace, KeyspaceId, by_number};
+use super::keyspace::{ById, ByName, Keyspace, KeyspaceId};
 use super::table::{ByNumber, SstMetadata};
 use super::tree::Tree;
 
@@ -51,12 +51,12 @@ impl Version {
 
     /// A table.
     pub fn table(&self, filenum: FileNum) -> Option<&Arc<SstMetadata>> {
-        Some(&self.tables.get(by_number(filenum))?.0)
+        Some(&self.tables.get(ByNumber::place(filenum))?.table)
     }
 
     /// All tables, in the order of their numbers.
     pub fn tables(&self) -> impl DoubleEndedIterator<Item = &Arc<SstMetadata>> {
-        self.tables.iter().map(|table| &table.0)
+        self.tables.iter().map(|table| &table.table)
     }
 
     /// How many tables there are.

@@ -34,16 +34,17 @@ enum End {
     Back,
 }
 
-/// The items whose sum is kept, from subtrees whose sum is kept.
+/// The items that are kept, from subtrees whose sum may hold one.
 pub(super) fn select<'a, T: Item>(
     root: Option<&'a Subtree<T>>,
-    keep: impl Fn(&T::Sum) -> bool + 'a,
+    may_hold: impl Fn(&T::Sum) -> bool + 'a,
+    keep: impl Fn(&T) -> bool + 'a,
 ) -> impl Iterator<Item = &'a T> + 'a {
     let mut cursor = Cursor::new(root);
     iter::from_fn(move || {
         loop {
-            let item = cursor.next(End::Front, &keep)?;
-            if keep(&item.sum()) {
+            let item = cursor.next(End::Front, &may_hold)?;
+            if keep(item) {
                 return Some(item);
             }
         }

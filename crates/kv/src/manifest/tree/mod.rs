@@ -33,7 +33,8 @@ pub(crate) trait Item: Clone + Send + Sync + 'static {
     /// The sum of this item alone.
     fn sum(&self) -> Self::Sum;
 
-    /// Adds the sum of what stands to the right. It must be associative.
+    /// Adds the sum of what stands to the right of the first item that is summed up. The order of
+    /// the others must not matter.
     fn add(sum: &mut Self::Sum, other: &Self::Sum);
 }
 
@@ -68,7 +69,8 @@ impl<T: Item> Tree<T> {
             self.root = Subtree::new(Node::Leaf(entries([item])));
             return None;
         };
-        match root.insert(item, true) {
+        let sum = item.sum();
+        match root.insert(item, &sum, true) {
             Inserted::Replaced(before) => Some(before),
             Inserted::Fitted => None,
             Inserted::Split(right) => {
@@ -101,13 +103,14 @@ impl<T: Item> Tree<T> {
         Iter::new(self.root.as_ref())
     }
 
-    /// The items whose own sum is kept, in order, looking only into subtrees whose sum is kept: of
-    /// a subtree that holds an item to keep, `keep` must keep the sum.
+    /// The items that are kept, in order, looking only into subtrees whose sum may hold one: of a
+    /// subtree that holds an item to keep, `may_hold` must say so.
     pub(crate) fn select<'a>(
         &'a self,
-        keep: impl Fn(&T::Sum) -> bool + 'a,
+        may_hold: impl Fn(&T::Sum) -> bool + 'a,
+        keep: impl Fn(&T) -> bool + 'a,
     ) -> impl Iterator<Item = &'a T> + 'a {
-        iter::select(self.root.as_ref(), keep)
+        iter::select(self.root.as_ref(), may_hold, keep)
     }
 }
 

@@ -12,8 +12,8 @@ pub(super) const CAPACITY: usize = if cfg!(test) { 4 } else { 32 };
 /// above, so that a node does not split and merge by turns.
 pub(super) const LEAST: usize = if CAPACITY < 6 { 2 } else { CAPACITY / 3 };
 
-/// A node, and what is known of it without going into it. Who changes the node without
-/// [`refresh`](Self::refresh) has broken it.
+/// A node, and what is known of it without going into it. Who changes the node
+/// brings that up to date.
 #[derive(Clone)]
 pub(super) struct Subtree<T: Item> {
     pub(super) first: T,
@@ -59,8 +59,9 @@ impl<T: Item> Subtree<T> {
         }
     }
 
-    /// `edge` says that this subtree is at the right edge of the tree.
-    pub(super) fn insert(&mut self, item: T, edge: bool) -> Inserted<T> {
+    /// `sum` is that of the item; `edge` says that this subtree is at the right edge of the tree.
+    pub(super) fn insert(&mut self, item: T, sum: &T::Sum, edge: bool) -> Inserted<T> {
+        let in_front = item.order(&self.first).is_lt().then(|| item.clone());
         let inserted = match Arc::make_mut(&mut self.node) {
             Node::Leaf(items) => match items.binary_search_by(|held| held.order(&item)) {
                 Ok(at) => Inserted::Replaced(mem::replace(&mut items[at], item)),
@@ -69,7 +70,7 @@ impl<T: Item> Subtree<T> {
             Node::Inner(children) => {
                 let at = child(children, &|held: &T| held.order(&item));
                 let last = at + 1 == children.len();
-                match children[at].insert(item, edge && last) {
+                match children[at].insert(item, sum, edge && last) {
                     Inserted::Split(right) => {
                         Inserted::or_split(put(children, at + 1, right, edge).map(Node::Inner))
                     }
@@ -77,8 +78,25 @@ impl<T: Item> Subtree<T> {
                 }
             }
         };
-        self.refresh();
+        match inserted {
+            Inserted::Fitted => self.grow(sum, in_front),
+            _ => self.refresh(),
+        }
         inserted
+    }
+
+    /// Learns of one more item without going to the others. `in_front` is that item, if it is the
+    /// first now.
+    fn grow(&mut self, sum: &T::Sum, in_front: Option<T>) {
+        self.len += 1;
+        match in_front {
+            None => T::add(&mut self.sum, sum),
+            Some(item) => {
+                self.first = item;
+                let rest = mem::replace(&mut self.sum, sum.clone());
+                T::add(&mut self.sum, &rest);
+            }
+        }
     }
 
     /// Leaves the subtree with less than it may hold, or with nothing: its parent looks after it.
@@ -182,8 +200,8 @@ fn put<E>(node: &mut Vec<E>, at: usize, entry: E, edge: bool) -> Option<Vec<E>> 
     let middle = node.len() / 2;
     let mut right = entries(node.drain(middle..));
     match at.checked_sub(middle) {
-        Some(at) if at > 0 => right.insert(at, entry),
-        _ => node.insert(at, entry),
+        Some(at) => right.insert(at, entry),
+        None => node.insert(at, entry),
     }
     Some(right)
 }
