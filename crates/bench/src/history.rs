@@ -142,8 +142,8 @@ pub fn check_opened(
 
 /// A manifest in which flushes are recorded.
 pub trait Flushing {
-    /// Records durably the flush of one table with the `place`th range of keys.
-    fn flush(&mut self, place: u64) -> Result<()>;
+    /// Records durably the flush of one table, under a number that is not taken.
+    fn flush(&mut self, table: Table) -> Result<()>;
 
     /// Records that the tables of all flushes until now are gone, as a compaction would.
     fn remove_flushed(&mut self) -> Result<()>;
@@ -158,9 +158,9 @@ pub fn record_flushes(load: Load, manifest: &mut impl Flushing) -> Result<Measur
     let (warm_up, timed) = load.indices(0);
     let mut latencies = Vec::with_capacity(usize::try_from(load.appends)?);
     for index in warm_up.start..timed.end {
-        let place = load.tables + index;
+        let table = table(0, 0, load.tables + index);
         let begun = Instant::now();
-        manifest.flush(place)?;
+        manifest.flush(table)?;
         if timed.contains(&index) {
             latencies.push(begun.elapsed());
         }

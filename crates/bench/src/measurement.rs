@@ -40,6 +40,12 @@ impl Measurement {
         self
     }
 
+    /// With one further figure, whose name tells its unit.
+    pub fn with_detail(mut self, name: &str, value: f64) -> Self {
+        self.details.insert(name.into(), value);
+        self
+    }
+
     pub(crate) fn per_second(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
         let operations = self.operations as f64;

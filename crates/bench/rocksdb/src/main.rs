@@ -12,6 +12,11 @@
 //!
 //! What takes part so far: the manifest's workloads, in [`manifest`].
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "peers use the operating system themselves"
+)]
+
 mod manifest;
 
 use std::process::ExitCode;

@@ -110,17 +110,16 @@ fn open(dir: &Path, load: Load) -> Result<Measurement> {
     let empty = median(empty?);
     let full = open("full", &options, true)? - empty;
     let again = open("full", &options, true)? - empty;
-    let mut measurement = Measurement {
+    let measured = Measurement {
         operations: tables,
         seconds: full,
         ..Measurement::default()
     };
-    let mut detail = |name: &str, value| measurement.details.insert(name.into(), value);
-    detail("empty_ms", empty * 1e3);
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    let tables = tables as f64;
-    detail("again_tables_per_s", tables / again);
-    Ok(measurement)
+    let again = tables as f64 / again;
+    Ok(measured
+        .with_detail("empty_ms", empty * 1e3)
+        .with_detail("again_tables_per_s", again))
 }
 
 fn flush(dir: &Path, load: Load) -> Result<Measurement> {
@@ -133,14 +132,13 @@ fn flush(dir: &Path, load: Load) -> Result<Measurement> {
         flushed: Vec::new(),
         edits: Vec::new(),
     };
-    let mut measurement = history::record_flushes(Load { appends, ..load }, &mut manifest)?;
+    let measured = history::record_flushes(Load { appends, ..load }, &mut manifest)?;
     let left = manifest.db.live_files()?.len() as u64;
     if left != load.tables {
         return Err(format!("{left} tables instead of {}", load.tables).into());
     }
     let edit = median(manifest.edits) * 1e6;
-    measurement.details.insert("edit_us".into(), edit);
-    Ok(measurement)
+    Ok(measured.with_detail("edit_us", edit))
 }
 
 struct Manifest {
@@ -153,8 +151,8 @@ struct Manifest {
 }
 
 impl Flushing for Manifest {
-    fn flush(&mut self, place: u64) -> Result<()> {
-        let key = history::table(0, 0, place).smallest;
+    fn flush(&mut self, table: Table) -> Result<()> {
+        let key = table.smallest;
         self.db.put_opt(&key, [0; 8], &self.write)?;
         self.db.flush_opt(&FlushOptions::default())?;
         self.flushed.push(key);

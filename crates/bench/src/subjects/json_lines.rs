@@ -156,10 +156,11 @@ impl Manifest {
 }
 
 impl Flushing for Manifest {
-    fn flush(&mut self, place: u64) -> Result<()> {
+    fn flush(&mut self, table: Table) -> Result<()> {
         self.last_number += 1;
         self.flushed.push(self.last_number);
-        self.record(Edit::flush(history::table(self.last_number, 0, place)))
+        let number = self.last_number;
+        self.record(Edit::flush(Table { number, ..table }))
     }
 
     fn remove_flushed(&mut self) -> Result<()> {

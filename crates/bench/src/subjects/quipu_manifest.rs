@@ -142,9 +142,10 @@ struct Recorder {
 
 impl Flushing for Recorder {
     /// With the stretch of the write-ahead log that the table makes obsolete, as in a store.
-    fn flush(&mut self, place: u64) -> Result<()> {
+    fn flush(&mut self, table: Table) -> Result<()> {
         let filenum = self.manifest.alloc_filenum()?;
-        let table = metadata(history::table(filenum.get(), 0, place), self.keyspace);
+        let number = filenum.get();
+        let table = metadata(Table { number, ..table }, self.keyspace);
         let after = self.flushed_through;
         self.flushed_through += 1;
         let flushed = Flushed {
