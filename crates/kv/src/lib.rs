@@ -9,6 +9,12 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod error;
+mod key;
 pub mod manifest;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, unused_imports, reason = "memtables will go through it")
+)]
+mod tree;
 
 pub use error::{Error, Result};

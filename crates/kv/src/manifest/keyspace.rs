@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{ByKey, Sought, Span, SstMetadata};
-use super::tree::{Item, Tree};
+use super::table::{ByKey, Span, SstMetadata};
+use crate::key::Sought;
+use crate::tree::{Item, Tree};
 
 /// The number of a keyspace. It is never given to another, even after the keyspace is dropped.
 #[derive(

@@ -79,7 +79,6 @@ mod refusal;
 mod retired;
 mod state;
 mod table;
-mod tree;
 mod version;
 
 pub use edit::{Counters, Flushed, KeyspaceRecord, ManifestEdit, ManifestEditV1, SnapshotPart};

@@ -19,8 +19,8 @@ use super::keyspace::{ById, ByName, Keyspace, KeyspaceId, KeyspaceOptions};
 use super::refusal::Refusal;
 use super::retired::Retired;
 use super::table::{ByNumber, SstMetadata};
-use super::tree::Tree;
 use super::version::Version;
+use crate::tree::Tree;
 
 /// The tables of one part of a snapshot: some 100 kB.
 const TABLES_OF_A_PART: usize = 1024;

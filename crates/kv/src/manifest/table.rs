@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::filenum::FileNum;
 use super::keyspace::KeyspaceId;
-use super::tree::Item;
+use crate::key::{Prefix, Sought};
+use crate::tree::Item;
 
 /// What the manifest knows of one table, that is of one file of sorted entries.
 ///
@@ -175,43 +176,12 @@ impl ByKey {
 
     /// How the smallest key stands to that one.
     pub(super) fn smallest_to(&self, key: &Sought<'_>) -> Ordering {
-        let by_prefix = self.smallest.cmp(&key.prefix);
-        by_prefix.then_with(|| (*self.table.smallest).cmp(key.key))
+        key.compare(self.smallest, || &self.table.smallest)
     }
 
     /// How the largest key stands to that one.
     pub(super) fn largest_to(&self, key: &Sought<'_>) -> Ordering {
-        let by_prefix = self.largest.cmp(&key.prefix);
-        by_prefix.then_with(|| (*self.table.largest).cmp(key.key))
-    }
-}
-
-/// The first 16 bytes of a key, in order with others; short keys end in zeros.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Prefix([u64; 2]);
-
-impl Prefix {
-    fn of(key: &[u8]) -> Self {
-        let mut first = [0; 16];
-        let len = key.len().min(first.len());
-        first[..len].copy_from_slice(&key[..len]);
-        let first = u128::from_be_bytes(first);
-        #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
-        Prefix([(first >> 64) as u64, first as u64])
-    }
-}
-
-/// A key to compare others with.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sought<'a> {
-    prefix: Prefix,
-    key: &'a [u8],
-}
-
-impl<'a> Sought<'a> {
-    pub(super) fn new(key: &'a [u8]) -> Self {
-        let prefix = Prefix::of(key);
-        Sought { prefix, key }
+        key.compare(self.largest, || &self.table.largest)
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::filenum::FileNum;
 use super::keyspace::{ById, ByName, Keyspace, KeyspaceId};
 use super::table::{ByNumber, SstMetadata};
-use super::tree::Tree;
+use crate::tree::Tree;
 
 /// The keyspaces and tables at one moment.
 ///

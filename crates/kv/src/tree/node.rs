@@ -181,7 +181,7 @@ pub(super) fn entries<E>(of: impl IntoIterator<Item = E>) -> Vec<E> {
 }
 
 /// The child that has the place that is sought: the last one that does not begin behind it.
-fn child<T: Item>(children: &[Subtree<T>], place: &impl Fn(&T) -> Ordering) -> usize {
+pub(super) fn child<T: Item>(children: &[Subtree<T>], place: &impl Fn(&T) -> Ordering) -> usize {
     children
         .partition_point(|child| place(&child.first).is_le())
         .saturating_sub(1)

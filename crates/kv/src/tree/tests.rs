@@ -2,7 +2,7 @@
 //! only a path; and `select` finds what a filter finds, without going into what cannot match.
 
 use super::node::{CAPACITY, LEAST, Node, Subtree};
-use super::{Item, Tree};
+use super::{Finger, Item, Tree};
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::cmp::Ordering;
@@ -200,6 +200,11 @@ impl World {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
     #[test]
     fn any_history_makes_the_map_that_it_describes(
         steps in prop::collection::vec(step(), 0..400),
@@ -232,6 +237,42 @@ proptest! {
             let filtered = model.values().filter(|span| span.sum().overlaps(&range));
             let keep = |span: &Arc<Span>| span.sum().overlaps(&range);
             assert!(tree.select(|hull| hull.overlaps(&range), keep).eq(filtered));
+        }
+    }
+
+    #[test]
+    fn a_finger_goes_where_a_map_goes(
+        keys in prop::collection::btree_set(0..KEYS, 0..150),
+        walks in prop::collection::vec((0..KEYS, prop::collection::vec(any::<bool>(), 0..12)), 1..20),
+    ) {
+        let mut tree = tree(keys.iter().copied());
+        let mut finger = Finger::new(&tree);
+        // What comes later it does not see.
+        (KEYS..KEYS + 40).for_each(|key| drop(tree.insert(span(key, 0))));
+        let key = |finger: &Finger<Arc<Span>>| finger.item().map(|span| span.key);
+        for (from, steps) in walks {
+            let behind = tree.at_or_after(at(from)).map(|span| span.key);
+            assert_eq!(behind, keys.range(from..).next().copied().or(Some(KEYS)));
+            finger.seek_before(at(from));
+            let mut expected = keys.range(..from).next_back().copied();
+            assert_eq!(key(&finger), expected);
+            finger.seek(at(from));
+            expected = keys.range(from..).next().copied();
+            for forward in steps {
+                assert_eq!(key(&finger), expected);
+                let Some(now) = expected else { break };
+                if forward {
+                    finger.next();
+                    expected = keys.range(now + 1..).next().copied();
+                } else {
+                    finger.prev();
+                    expected = keys.range(..now).next_back().copied();
+                }
+            }
+            finger.seek_first();
+            assert_eq!(key(&finger), keys.first().copied());
+            finger.seek_last();
+            assert_eq!(key(&finger), keys.last().copied());
         }
     }
 

@@ -1,4 +1,5 @@
-//! A persistent, ordered, summed B+tree: the index that a version of the manifest stands on.
+//! A persistent, ordered, summed B+tree: the index that versions of the
+//! manifest and memtables stand on.
 //!
 //! A clone is one more reference to the root, and stays what it is: an edit changes in place the
 //! nodes that nobody else holds, and copies the others on its path, so it costs O(log n) whoever
@@ -12,11 +13,13 @@
 //! - No node is empty, and a root that is not a leaf has at least two children.
 //! - What is known of a subtree is exact: nothing in the tree holds an item that was removed.
 
+mod finger;
 mod iter;
 mod node;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use finger::Finger;
 pub(crate) use iter::{IntoIter, Iter};
 use node::{Inserted, Node, Subtree, entries};
 use std::cmp::Ordering;
@@ -61,6 +64,11 @@ impl<T: Item> Tree<T> {
     /// Finds an item, where `place` says how an item compares to what is sought.
     pub(crate) fn get(&self, place: impl Fn(&T) -> Ordering) -> Option<&T> {
         self.root.as_ref()?.get(&place)
+    }
+
+    /// The first item that is not before the place, where `place` says how an item compares to it.
+    pub(crate) fn at_or_after(&self, place: impl Fn(&T) -> Ordering) -> Option<&T> {
+        self.root.as_ref()?.at_or_after(&place)
     }
 
     /// Puts an item at its place, and returns the one that was there.
