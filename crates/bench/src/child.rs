@@ -1,21 +1,62 @@
 //! A measurement in a process of its own, so that each subject's peak memory is its own and no
 //! allocator, thread or open file of one is there for the next.
+//!
+//! The child may be another program that [`serve`]s its subject: one that is linked with what the
+//! benchmarks themselves should not need.
 
 use std::{
-    env, fs,
+    fs,
     io::{self, Write},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitCode},
 };
 
-use clap::Args;
+use clap::{Args, Parser, Subcommand};
+use serde::de::DeserializeOwned;
 
 use crate::{
-    Result,
+    Result, exit,
     measurement::Measurement,
-    subject::{self, Step, Subject},
+    participant::Participant,
+    subject::{Step, Subject, named},
     workload::Workload,
 };
+
+/// The whole of a program that measures one subject for the benchmarks, which start it: it is
+/// named to them with `--with`.
+pub fn serve(subject: Subject) -> ExitCode {
+    exit(Server::parse().request.answer(&[subject]))
+}
+
+/// Measures a subject for the benchmarks: name this program to them with `--with`.
+#[derive(Debug, Parser)]
+struct Server {
+    #[command(subcommand)]
+    request: Request,
+}
+
+/// What the benchmarks ask of a child process; the answer is JSON on standard output.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Request {
+    /// List the subjects of this program.
+    #[command(hide = true)]
+    Subjects,
+    /// Take one measurement in this process; the benchmarks start themselves with it.
+    #[command(hide = true)]
+    Child(ChildArgs),
+}
+
+impl Request {
+    /// In the child: answers with one of `subjects`, or with all.
+    pub(crate) fn answer(&self, subjects: &[Subject]) -> Result<()> {
+        let mut output = io::stdout().lock();
+        match self {
+            Self::Subjects => serde_json::to_writer(&mut output, &Participant::of(subjects)?)?,
+            Self::Child(child) => serde_json::to_writer(&mut output, &child.run(subjects)?)?,
+        }
+        Ok(output.flush()?)
+    }
+}
 
 /// The child's command line; [`measure`] writes it.
 #[derive(Debug, Args)]
@@ -33,23 +74,19 @@ pub(crate) struct ChildArgs {
 }
 
 impl ChildArgs {
-    /// In the child: does the step, and prints its measurement as JSON.
-    pub(crate) fn run(&self) -> Result<()> {
-        let subject = subject::named(&self.subject)?;
+    fn run(&self, subjects: &[Subject]) -> Result<Measurement> {
+        let subject = named(&self.subject, subjects)?;
         let load = self.workload.load(self.scale);
         let mut measurement = subject.run(self.workload, self.step, &self.dir, load)?;
         measurement.peak_memory_bytes = peak_memory_bytes();
-        let mut output = io::stdout().lock();
-        serde_json::to_writer(&mut output, &measurement)?;
-        output.flush()?;
-        Ok(())
+        Ok(measurement)
     }
 }
 
 /// In the parent: has a child do `step`, and waits for its measurement.
 pub(crate) fn measure(
     workload: Workload,
-    subject: &Subject,
+    subject: &Participant,
     step: Step,
     dir: &Path,
     scale: f64,
@@ -59,26 +96,34 @@ pub(crate) fn measure(
         Step::Measure => "measure",
         Step::MeasureSnapshotting => "measure-snapshotting",
     };
-    let output = Command::new(env::current_exe()?)
-        .args([
-            "child",
-            "--workload",
-            workload.name(),
-            "--subject",
-            subject.name,
-        ])
+    let mut command = Command::new(&subject.program);
+    command
+        .args(["child", "--workload", workload.name()])
+        .args(["--subject", &subject.name])
         .args(["--step", step, "--scale", &scale.to_string()])
         .arg("--dir")
-        .arg(dir)
-        .output()?;
+        .arg(dir);
+    ask(&mut command).map_err(|cause| {
+        let (workload, subject) = (workload.name(), &subject.name);
+        format!("{workload} by {subject} {cause}").into()
+    })
+}
+
+/// In the parent: the subjects of another program.
+pub(crate) fn subjects(program: &Path) -> Result<Vec<Participant>> {
+    ask(Command::new(program).arg("subjects"))
+        .map_err(|cause| format!("{} {cause}", program.display()).into())
+}
+
+fn ask<T: DeserializeOwned>(command: &mut Command) -> Result<T> {
+    let output = command.output()?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);
         let text = text
             .trim()
             .trim_start_matches("error: ")
             .replace('\n', "; ");
-        let (name, status) = (workload.name(), output.status);
-        return Err(format!("{name} by {} failed ({status}): {text}", subject.name).into());
+        return Err(format!("failed ({}): {text}", output.status).into());
     }
     Ok(serde_json::from_slice(&output.stdout)?)
 }

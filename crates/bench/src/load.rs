@@ -11,13 +11,17 @@ use crate::{Result, measurement::Measurement};
 
 /// The work of one round.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Load {
-    pub(crate) writers: u64,
+pub struct Load {
+    /// How many append at once.
+    pub writers: u64,
     /// Appends of each writer, after the warm-up.
-    pub(crate) appends: u64,
-    pub(crate) record_bytes: usize,
+    pub appends: u64,
+    /// The size of a record, or of an edit.
+    pub record_bytes: usize,
     /// The size of the state that a snapshot is taken of; 0 where the workload has none.
-    pub(crate) state_bytes: u64,
+    pub state_bytes: u64,
+    /// The live tables of a manifest; 0 where the workload has none.
+    pub tables: u64,
 }
 
 /// Edits per batch of the log that is replayed.

@@ -13,7 +13,7 @@ use crate::{Result, workload::Workload};
 #[derive(Debug, Serialize)]
 pub(crate) struct Line {
     pub(crate) workload: &'static str,
-    pub(crate) subject: &'static str,
+    pub(crate) subject: String,
     pub(crate) value: f64,
     pub(crate) unit: &'static str,
     /// What the limit is, in words.

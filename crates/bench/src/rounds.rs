@@ -9,8 +9,9 @@ use std::{
 use crate::{
     Result, child,
     measurement::{Measurement, PERCENTILES, median},
+    participant::Participant,
     report::{Line, Report},
-    subject::{self, Step, Subject},
+    subject::Step,
     workload::Workload,
 };
 
@@ -21,19 +22,34 @@ const ROUNDS: usize = 5;
 #[derive(Debug)]
 pub(crate) struct Rounds<'a> {
     dir: &'a Path,
+    subjects: Vec<Participant>,
     /// Only this subject's lines are reported; `None` is all of them.
-    only: Option<Subject>,
+    only: Option<&'a str>,
     scale: f64,
 }
 
 impl<'a> Rounds<'a> {
-    pub(crate) fn new(dir: &'a Path, only: Option<&str>, scale: f64) -> Result<Self> {
+    pub(crate) fn new(
+        dir: &'a Path,
+        subjects: Vec<Participant>,
+        only: Option<&'a str>,
+        scale: f64,
+    ) -> Result<Self> {
         if !(scale > 0.0 && scale.is_finite()) {
             return Err(format!("--scale {scale} is not a positive number").into());
         }
+        if let Some(name) = only
+            && !subjects.iter().any(|subject| subject.name == name)
+        {
+            let known: Vec<_> = subjects.iter().map(|subject| &*subject.name).collect();
+            let known = known.join(", ");
+            let how = "peers: --features peers, --with PROGRAM";
+            return Err(format!("no subject {name} in this run; it has {known} ({how})").into());
+        }
         Ok(Self {
             dir,
-            only: only.map(subject::named).transpose()?,
+            subjects,
+            only,
             scale,
         })
     }
@@ -43,7 +59,7 @@ impl<'a> Rounds<'a> {
         if subjects.is_empty() {
             return Ok(());
         }
-        let prepared = matches!(workload, Workload::Replay | Workload::SnapshotStall);
+        let prepared = workload.is_prepared();
         if prepared {
             for subject in &subjects {
                 let dir = self.fresh_dir(subject)?;
@@ -61,15 +77,17 @@ impl<'a> Rounds<'a> {
     }
 
     /// The subjects of `workload`, the limit first; a note for each one that takes no part.
-    fn taking_part(&self, workload: Workload, report: &mut Report) -> Result<Vec<Subject>> {
-        let mut subjects = subject::all();
-        subjects.retain(|subject| subject.name == LIMIT || self.is_reported(subject));
+    fn taking_part(&self, workload: Workload, report: &mut Report) -> Result<Vec<Participant>> {
+        let is_limit = |subject: &Participant| subject.name == workload.limit_subject();
+        let mut subjects = self.subjects.clone();
+        subjects.retain(|subject| is_limit(subject) || self.is_reported(subject));
         for subject in subjects.iter().filter(|subject| self.is_reported(subject)) {
             if let Some(reason) = subject.abstains(workload) {
-                report.note(workload, subject.name, reason)?;
+                report.note(workload, &subject.name, reason)?;
             }
         }
         subjects.retain(|subject| subject.abstains(workload).is_none());
+        subjects.sort_by_key(|subject| !is_limit(subject));
         Ok(subjects)
     }
 
@@ -77,7 +95,7 @@ impl<'a> Rounds<'a> {
     fn compare_rates(
         &self,
         workload: Workload,
-        subjects: &[Subject],
+        subjects: &[Participant],
         prepared: bool,
         report: &mut Report,
     ) -> Result<()> {
@@ -117,7 +135,7 @@ impl<'a> Rounds<'a> {
     fn compare_latencies(
         &self,
         workload: Workload,
-        subjects: &[Subject],
+        subjects: &[Participant],
         report: &mut Report,
     ) -> Result<()> {
         for subject in subjects {
@@ -134,34 +152,31 @@ impl<'a> Rounds<'a> {
         Ok(())
     }
 
-    fn is_reported(&self, subject: &Subject) -> bool {
-        self.only.is_none_or(|only| only.name == subject.name)
+    fn is_reported(&self, subject: &Participant) -> bool {
+        self.only.is_none_or(|only| only == subject.name)
     }
 
-    fn dir_of(&self, subject: &Subject) -> PathBuf {
-        self.dir.join(subject.name)
+    fn dir_of(&self, subject: &Participant) -> PathBuf {
+        self.dir.join(&subject.name)
     }
 
-    fn fresh_dir(&self, subject: &Subject) -> Result<PathBuf> {
+    fn fresh_dir(&self, subject: &Participant) -> Result<PathBuf> {
         let dir = self.dir_of(subject);
         fs::create_dir(&dir)?;
         Ok(dir)
     }
 }
 
-/// The subject that is the limit of all rates.
-const LIMIT: &str = "raw";
-
 fn rate_line(
     workload: Workload,
-    subject: &Subject,
+    subject: &Participant,
     series: &[Measurement],
     limits: &[f64],
 ) -> Line {
     let rates = series.iter().map(Measurement::per_second);
     Line {
         workload: workload.name(),
-        subject: subject.name,
+        subject: subject.name.clone(),
         value: median(rates.clone()),
         unit: workload.unit(),
         limit: workload.limit(),
@@ -175,7 +190,7 @@ fn rate_line(
 
 fn stall_line(
     workload: Workload,
-    subject: &Subject,
+    subject: &Participant,
     pairs: &[(Measurement, Measurement)],
     percentile: &'static str,
 ) -> Line {
@@ -188,7 +203,7 @@ fn stall_line(
     };
     Line {
         workload: workload.name(),
-        subject: subject.name,
+        subject: subject.name.clone(),
         value: median(pairs.iter().map(|(_, snapshotting)| latency(snapshotting))),
         unit: workload.unit(),
         limit: workload.limit(),

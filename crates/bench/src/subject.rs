@@ -5,8 +5,8 @@
 //! group of workloads; `Err` says why the subject takes no part in it.
 //!
 //! What a function has to keep to:
-//! - It runs in a process of its own, is given a fresh, empty directory, and may block. Only
-//!   `replay` and the two of `snapshot_stall` find what `prepare` left in theirs.
+//! - It runs in a process of its own, is given a fresh, empty directory, and may block. Only where
+//!   there is a `prepare`, the others find what it, and those before them, left in theirs.
 //! - Each writer appends the [`Records`](crate::load::Records) of its [`Load::indices`], those of
 //!   the warm-up untimed. Subjects whose append blocks get this, and the latencies, from
 //!   [`append_from_threads`](crate::load::append_from_threads).
@@ -18,48 +18,80 @@ use crate::{
     Result,
     load::Load,
     measurement::Measurement,
-    subjects::{quipu, raw},
+    subjects::{json_lines, quipu, raw},
     workload::Workload,
 };
 
 /// A subject's part in a group of workloads, or why it has none.
-pub(crate) type Part<T> = std::result::Result<T, &'static str>;
+pub type Part<T> = std::result::Result<T, &'static str>;
 
 /// Does the work in a directory, and measures it.
-pub(crate) type Measure = fn(&Path, Load) -> Result<Measurement>;
+pub type Measure = fn(&Path, Load) -> Result<Measurement>;
 
 /// Leaves in a directory what the measurement needs.
-pub(crate) type Prepare = fn(&Path, Load) -> Result<()>;
+pub type Prepare = fn(&Path, Load) -> Result<()>;
 
+/// What is measured, by the functions that measure it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Subject {
-    pub(crate) name: &'static str,
+pub struct Subject {
+    /// In one word.
+    pub name: &'static str,
     /// Appends that return once their record is on disk, from `writers` writers at once.
-    pub(crate) append_durable: Part<Measure>,
+    pub append_durable: Part<Measure>,
     /// Appends that return once the operating system has their record.
-    pub(crate) append_os: Part<Measure>,
-    pub(crate) replay: Part<Replay>,
-    pub(crate) snapshot_stall: Part<SnapshotStall>,
+    pub append_os: Part<Measure>,
+    /// Opening a log.
+    pub replay: Part<Prepared>,
+    /// The latency of appends while a snapshot is taken.
+    pub snapshot_stall: Part<SnapshotStall>,
     /// Runs in the simulator, as many as there are appends.
-    pub(crate) explore: Part<Measure>,
+    pub explore: Part<Measure>,
+    /// Opening the manifest that the edits of [`History`](crate::history::History) lead to.
+    pub manifest_open: Part<Prepared>,
+    /// Recording flushes durably in a manifest of [`Load::tables`] tables, as
+    /// [`record_flushes`](crate::history::record_flushes) does.
+    pub manifest_flush: Part<Prepared>,
 }
 
+/// A measurement of what was there before.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Replay {
-    /// Writes the records as edits, in [`Load::batches`], and leaves the log on disk.
-    pub(crate) prepare: Prepare,
-    /// Opens the log, and has each edit given to [`Replayed`](crate::load::Replayed).
-    pub(crate) replay: Measure,
+pub struct Prepared {
+    /// Leaves on disk what is opened. Of a replay: the records as edits, in [`Load::batches`].
+    pub prepare: Prepare,
+    /// Opens it. In a replay each edit is given to [`Replayed`](crate::load::Replayed).
+    pub measure: Measure,
 }
 
+impl Prepared {
+    /// `None` where there is no such step.
+    fn run(&self, step: Step, dir: &Path, load: Load) -> Option<Result<Measurement>> {
+        match step {
+            Step::Prepare => Some((self.prepare)(dir, load).map(|()| Measurement::default())),
+            Step::Measure => Some((self.measure)(dir, load)),
+            Step::MeasureSnapshotting => None,
+        }
+    }
+}
+
+/// Appends beside the snapshot of a large state.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct SnapshotStall {
+pub struct SnapshotStall {
     /// Builds a state of `state_bytes`.
-    pub(crate) prepare: Prepare,
+    pub prepare: Prepare,
     /// Opens it and appends durably, with no snapshot.
-    pub(crate) alone: Measure,
+    pub alone: Measure,
     /// The same with a snapshot under way during all appends that are timed.
-    pub(crate) snapshotting: Measure,
+    pub snapshotting: Measure,
+}
+
+impl SnapshotStall {
+    fn run(&self, step: Step, dir: &Path, load: Load) -> Option<Result<Measurement>> {
+        Some(match step {
+            Step::Prepare => (self.prepare)(dir, load).map(|()| Measurement::default()),
+            Step::Measure => (self.alone)(dir, load),
+            Step::MeasureSnapshotting => (self.snapshotting)(dir, load),
+        })
+    }
 }
 
 /// All subjects of this build. The raw one comes first: it is the limit.
@@ -67,6 +99,7 @@ pub(crate) fn all() -> Vec<Subject> {
     vec![
         raw::SUBJECT,
         quipu::SUBJECT,
+        json_lines::SUBJECT,
         #[cfg(feature = "peers")]
         crate::subjects::raft_engine::SUBJECT,
         #[cfg(feature = "peers")]
@@ -74,15 +107,12 @@ pub(crate) fn all() -> Vec<Subject> {
     ]
 }
 
-/// Finds a subject by its name.
-pub(crate) fn named(name: &str) -> Result<Subject> {
-    let known = all();
-    if let Some(subject) = known.iter().find(|subject| subject.name == name) {
-        return Ok(*subject);
-    }
-    let names: Vec<_> = known.iter().map(|subject| subject.name).collect();
-    let names = names.join(", ");
-    Err(format!("no subject {name} in this build; it has {names} (peers: --features peers)").into())
+/// Finds one of `subjects` by its name.
+pub(crate) fn named(name: &str, subjects: &[Subject]) -> Result<Subject> {
+    let found = subjects.iter().find(|subject| subject.name == name);
+    found
+        .copied()
+        .ok_or_else(|| format!("no subject {name} in this program").into())
 }
 
 /// What a child process is asked to do for a workload.
@@ -103,6 +133,8 @@ impl Subject {
             Workload::Replay => self.replay.err(),
             Workload::SnapshotStall => self.snapshot_stall.err(),
             Workload::Explore => self.explore.err(),
+            Workload::ManifestOpen => self.manifest_open.err(),
+            Workload::ManifestFlush10 | Workload::ManifestFlush20000 => self.manifest_flush.err(),
         }
     }
 
@@ -113,23 +145,18 @@ impl Subject {
         dir: &Path,
         load: Load,
     ) -> Result<Measurement> {
-        let prepare = |prepare: Prepare| prepare(dir, load).map(|()| Measurement::default());
-        match (workload, step) {
-            (Workload::Append1 | Workload::Append64, Step::Measure) => {
-                self.append_durable?(dir, load)
+        let measure = |measure: Measure| (step == Step::Measure).then(|| measure(dir, load));
+        let done = match workload {
+            Workload::Append1 | Workload::Append64 => measure(self.append_durable?),
+            Workload::AppendOs1 | Workload::AppendOs4 => measure(self.append_os?),
+            Workload::Explore => measure(self.explore?),
+            Workload::Replay => self.replay?.run(step, dir, load),
+            Workload::SnapshotStall => self.snapshot_stall?.run(step, dir, load),
+            Workload::ManifestOpen => self.manifest_open?.run(step, dir, load),
+            Workload::ManifestFlush10 | Workload::ManifestFlush20000 => {
+                self.manifest_flush?.run(step, dir, load)
             }
-            (Workload::AppendOs1 | Workload::AppendOs4, Step::Measure) => {
-                self.append_os?(dir, load)
-            }
-            (Workload::Explore, Step::Measure) => self.explore?(dir, load),
-            (Workload::Replay, Step::Prepare) => prepare(self.replay?.prepare),
-            (Workload::Replay, Step::Measure) => (self.replay?.replay)(dir, load),
-            (Workload::SnapshotStall, Step::Prepare) => prepare(self.snapshot_stall?.prepare),
-            (Workload::SnapshotStall, Step::Measure) => (self.snapshot_stall?.alone)(dir, load),
-            (Workload::SnapshotStall, Step::MeasureSnapshotting) => {
-                (self.snapshot_stall?.snapshotting)(dir, load)
-            }
-            (_, step) => Err(format!("{} has no step {step:?}", workload.name()).into()),
-        }
+        };
+        done.unwrap_or_else(|| Err(format!("{} has no step {step:?}", workload.name()).into()))
     }
 }

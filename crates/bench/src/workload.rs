@@ -7,6 +7,9 @@ use crate::load::Load;
 /// The size of a record in the append workloads.
 const RECORD_BYTES: usize = 256;
 
+/// About the size of an edit that flushes one table.
+const EDIT_BYTES: usize = 100;
+
 /// The size of the state that `snapshot-stall` takes a snapshot of: 1 GB.
 const STATE_BYTES: f64 = 1e9;
 
@@ -30,6 +33,15 @@ pub(crate) enum Workload {
     SnapshotStall,
     /// Crash executions of a journal in the simulator: open, replay, oracles; on one core.
     Explore,
+    /// Opening a manifest of a million live tables after three million edits, from a warm page
+    /// cache, until it finds a table.
+    ManifestOpen,
+    /// Recording one flush durably in a manifest of ten live tables.
+    #[value(name = "manifest-flush-10")]
+    ManifestFlush10,
+    /// The same with 20,000 live tables.
+    #[value(name = "manifest-flush-20000")]
+    ManifestFlush20000,
 }
 
 impl Workload {
@@ -42,6 +54,9 @@ impl Workload {
             Self::Replay => "replay",
             Self::SnapshotStall => "snapshot-stall",
             Self::Explore => "explore",
+            Self::ManifestOpen => "manifest-open",
+            Self::ManifestFlush10 => "manifest-flush-10",
+            Self::ManifestFlush20000 => "manifest-flush-20000",
         }
     }
 
@@ -55,6 +70,14 @@ impl Workload {
             Self::Replay => (1, 2_000_000.0, 100),
             Self::SnapshotStall => (1, 20_000.0, RECORD_BYTES),
             Self::Explore => (1, 20_000.0, 0),
+            Self::ManifestOpen => (1, 0.0, 0),
+            Self::ManifestFlush10 | Self::ManifestFlush20000 => (1, 5_000.0, EDIT_BYTES),
+        };
+        let tables = match self {
+            Self::ManifestOpen => 1_000_000.0,
+            Self::ManifestFlush10 => 10.0,
+            Self::ManifestFlush20000 => 20_000.0,
+            _ => 0.0,
         };
         let state_bytes = match self {
             Self::SnapshotStall => STATE_BYTES,
@@ -67,6 +90,7 @@ impl Workload {
             appends: scaled(appends),
             record_bytes,
             state_bytes: scaled(state_bytes),
+            tables: scaled(tables),
         }
     }
 
@@ -76,6 +100,8 @@ impl Workload {
             Self::Replay => "edits/s",
             Self::SnapshotStall => "us",
             Self::Explore => "runs/s",
+            Self::ManifestOpen => "tables/s",
+            Self::ManifestFlush10 | Self::ManifestFlush20000 => "flushes/s",
         }
     }
 
@@ -88,10 +114,32 @@ impl Workload {
             Self::Replay => "framed read and checksum of the same edits",
             Self::SnapshotStall => "the same without a snapshot",
             Self::Explore => "booting a simulated machine and reading one file",
+            Self::ManifestOpen => "a manifest of JSON lines, one for each edit",
+            Self::ManifestFlush10 | Self::ManifestFlush20000 => {
+                "pwrite + fdatasync of as many bytes into a zeroed file"
+            }
         }
     }
 
-    /// How many times the rate of the raw subject the limit is.
+    /// Whether there is something to be prepared, which all rounds then find.
+    pub(crate) fn is_prepared(self) -> bool {
+        match self {
+            Self::Append1 | Self::Append64 => false,
+            Self::AppendOs1 | Self::AppendOs4 | Self::Explore => false,
+            Self::Replay | Self::SnapshotStall | Self::ManifestOpen => true,
+            Self::ManifestFlush10 | Self::ManifestFlush20000 => true,
+        }
+    }
+
+    /// Whose rate is the limit of all others.
+    pub(crate) fn limit_subject(self) -> &'static str {
+        match self {
+            Self::ManifestOpen => "json-lines",
+            _ => "raw",
+        }
+    }
+
+    /// How many times the rate of the limit's subject the limit is.
     pub(crate) fn limit_factor(self) -> f64 {
         match self {
             Self::Append64 => 64.0,

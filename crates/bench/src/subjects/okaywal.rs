@@ -19,19 +19,21 @@ use crate::{
     Result,
     load::{self, Latencies, Load, Records, Replayed},
     measurement::Measurement,
-    subject::{Replay, Subject},
+    subject::{Prepared, Subject},
 };
 
 pub(crate) const SUBJECT: Subject = Subject {
     name: "okaywal",
     append_durable: Ok(append_durable),
     append_os: Err("its commits always sync"),
-    replay: Ok(Replay {
+    replay: Ok(Prepared {
         prepare: prepare_replay,
-        replay,
+        measure: replay,
     }),
     snapshot_stall: Err("it has no state"),
     explore: Err("it does not run in the simulator"),
+    manifest_open: Err("it is a log, not a manifest"),
+    manifest_flush: Err("it is a log, not a manifest"),
 };
 
 /// More than what one record takes beside its bytes: entry, chunk, checksum, end of entry.

@@ -22,16 +22,17 @@ use crate::{
     Result,
     load::{self, Latencies, Load, Records, Replayed},
     measurement::Measurement,
-    subject::{Replay, SnapshotStall, Subject},
+    subject::{Prepared, SnapshotStall, Subject},
+    subjects::quipu_manifest,
 };
 
 pub(crate) const SUBJECT: Subject = Subject {
     name: "quipu",
     append_durable: Ok(append_durable),
     append_os: Ok(append_os),
-    replay: Ok(Replay {
+    replay: Ok(Prepared {
         prepare: prepare_replay,
-        replay,
+        measure: replay,
     }),
     snapshot_stall: Ok(SnapshotStall {
         prepare: prepare_state,
@@ -39,6 +40,8 @@ pub(crate) const SUBJECT: Subject = Subject {
         snapshotting: |dir, load| append_beside(dir, load, true),
     }),
     explore: Ok(explore),
+    manifest_open: Ok(quipu_manifest::OPEN),
+    manifest_flush: Ok(quipu_manifest::FLUSH),
 };
 
 /// Crash executions as the exhaustive tier makes them: open, replay, and all oracles.

@@ -17,19 +17,24 @@ use crate::{
     Result,
     load::{self, Latencies, Load, Records, Replayed},
     measurement::Measurement,
-    subject::{Replay, Subject},
+    subject::{Prepared, Subject},
 };
 
 pub(crate) const SUBJECT: Subject = Subject {
     name: "raw",
     append_durable: Ok(append_durable),
     append_os: Ok(append_os),
-    replay: Ok(Replay {
+    replay: Ok(Prepared {
         prepare: prepare_replay,
-        replay,
+        measure: replay,
     }),
     snapshot_stall: Err("it has no state"),
     explore: Ok(boot_and_read),
+    manifest_open: Err("it has no state"),
+    manifest_flush: Ok(Prepared {
+        prepare: |dir, load| zero(&create(dir)?, load.bytes(HEADER_BYTES as u64)),
+        measure: overwrite_durable,
+    }),
 };
 
 /// Length and checksum, four bytes each.
@@ -64,9 +69,18 @@ fn append_durable(dir: &Path, load: Load) -> Result<Measurement> {
     let load = Load { writers: 1, ..load };
     let file = create(dir)?;
     zero(&file, load.bytes(HEADER_BYTES as u64))?;
+    append_and_sync(&file, load)
+}
+
+/// From the file's start, in each round again: to the disk it is the same what was there.
+fn overwrite_durable(dir: &Path, load: Load) -> Result<Measurement> {
+    let file = OpenOptions::new().write(true).open(dir.join(FILE_NAME))?;
+    append_and_sync(&file, load)
+}
+
+fn append_and_sync(file: &File, load: Load) -> Result<Measurement> {
     load::append_from_threads(load, Latencies::Keep, |_| {
-        let mut append = appender(&file);
-        let file = &file;
+        let mut append = appender(file);
         move |record| {
             append(record)?;
             Ok(file.sync_data()?)
@@ -184,6 +198,7 @@ mod tests {
         appends: 3,
         record_bytes: 100,
         state_bytes: 0,
+        tables: 0,
     };
 
     fn frames() -> Vec<u8> {
