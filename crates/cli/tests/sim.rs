@@ -65,20 +65,20 @@ fn the_help_says_all_there_is() {
 #[test]
 fn runs_of_seeds_are_counted() {
     let shown = report(&["--seed", "5", "--seeds", "20"], 0);
-    for workload in ["journal", "log"] {
+    for workload in ["journal", "log", "manifest"] {
         let heading = format!("{workload} sampled: long runs of the seeds 5 to 24\n");
         assert!(shown.contains(&heading), "{shown}");
     }
-    assert_eq!(shown.matches("  20 traces, 20 executions in ").count(), 2);
-    assert_eq!(shown.matches(" kinds of faults struck, ").count(), 2);
-    assert_eq!(shown.matches(": no rule broken\n").count(), 2);
+    assert_eq!(shown.matches("  20 traces, 20 executions in ").count(), 3);
+    assert_eq!(shown.matches(" kinds of faults struck, ").count(), 3);
+    assert_eq!(shown.matches(": no rule broken\n").count(), 3);
 }
 
 #[test]
 fn json_has_an_object_for_each_tier() {
     let lines = objects(&report(&["--seeds", "10", "--json"], 0));
-    assert_eq!(lines.len(), 2);
-    for (line, workload) in lines.iter().zip(["journal", "log"]) {
+    assert_eq!(lines.len(), 3);
+    for (line, workload) in lines.iter().zip(["journal", "log", "manifest"]) {
         assert_eq!(
             keys(line),
             [
@@ -105,7 +105,7 @@ fn json_has_an_object_for_each_tier() {
     }
 }
 
-/// Without options it is both tiers of both workloads, and it says that there is more.
+/// Without options it is both tiers of all workloads, and it says that there is more.
 #[test]
 fn a_short_mix_is_the_default() {
     let shown = report(&["--workload", "log"], 0);
@@ -127,7 +127,7 @@ fn a_short_mix_is_the_default() {
 
 #[test]
 fn a_failure_is_told_and_its_line_replays_it() {
-    for workload in ["journal", "log"] {
+    for workload in ["journal", "log", "manifest"] {
         let (failure, line) = failure(workload);
         assert_eq!(failure["kind"], "failure");
         assert!(
@@ -191,7 +191,7 @@ fn arguments_that_make_no_sense_say_what_would() {
         ),
         (
             &["--tape", "kv drawn -"],
-            "\"kv\" is no workload: name one of journal, log",
+            "\"kv\" is no workload: name one of journal, log, manifest",
         ),
         (
             &["--tape", "log drwan -"],

@@ -5,9 +5,12 @@
 //!
 //! - The manifest is one [`Replayable`](quipu_journal::Replayable): versioned edits that add tables,
 //!   replace them by compaction, and carry a snapshot; file numbers are allocated by it.
-//! - It runs on any [`Io`](quipu_io::Io), and so in the simulator.
+//! - It runs on any [`Io`](quipu_io::Io), and so in the simulator: the feature `check` has it crashed
+//!   wherever a crash can matter.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "check")]
+pub mod check;
 mod error;
 mod key;
 pub mod manifest;

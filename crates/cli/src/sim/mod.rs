@@ -1,4 +1,4 @@
-//! `quipu sim`: crashes the journal and the log in the simulator.
+//! `quipu sim`: crashes the journal, the log and the manifest in the simulator.
 
 mod account;
 mod line;
@@ -87,6 +87,8 @@ enum Workload {
     Journal,
     /// The log below it: appends without sync, rotation, truncation
     Log,
+    /// The manifest of an LSM tree: flushes, compactions, deletions
+    Manifest,
 }
 
 pub(crate) fn run(io: &DiskIo, args: &Args, stdout: &mut impl Write) -> Result<(), Failure> {
@@ -104,6 +106,10 @@ pub(crate) fn run(io: &DiskIo, args: &Args, stdout: &mut impl Write) -> Result<(
                 check_it(io, args, &check, &tiers::JOURNAL, stdout)?;
             }
             Workload::Log => check_it(io, args, &check::log(), &tiers::LOG, stdout)?,
+            Workload::Manifest => {
+                let check = quipu_kv::check::manifest();
+                check_it(io, args, &check, &quipu_kv::check::MANIFEST, stdout)?;
+            }
         }
     }
     if args.is_mix() && !args.json {

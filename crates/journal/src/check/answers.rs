@@ -6,7 +6,7 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::history::History;
@@ -15,10 +15,11 @@ use super::program::{Stage, lock};
 use super::violation::Verdict;
 use crate::{Error, Result, Seq};
 
-/// Judges the answers of one open journal or log.
+/// Judges the answers of one open journal or log, or of what is built on one and has a history `H`
+/// that holds the journal's.
 #[derive(Clone, Debug)]
-pub(super) struct Answers {
-    pub(super) history: Arc<Mutex<History>>,
+pub struct Answers<H = History> {
+    pub(super) history: Arc<Mutex<H>>,
     is_faulty: bool,
     /// The edit that somebody was told is in doubt, or 0 for any other failure that stops the log:
     /// nothing behind it is committed.
@@ -31,8 +32,9 @@ pub(super) struct Answers {
 /// may stall for an hour, and more than one may.
 const PATIENCE: u32 = 28;
 
-impl Answers {
-    pub(super) fn new(is_faulty: bool, history: Arc<Mutex<History>>) -> Answers {
+impl<H: AsRef<History> + AsMut<History>> Answers<H> {
+    /// Of a life that begins with this history.
+    pub fn new(is_faulty: bool, history: Arc<Mutex<H>>) -> Answers<H> {
         Answers {
             history,
             is_faulty,
@@ -41,11 +43,22 @@ impl Answers {
         }
     }
 
-    pub(super) fn is_faulty(&self) -> bool {
-        self.is_faulty || lock(&self.history).is_damaged
+    /// What has happened, to read or to add to.
+    pub fn history(&self) -> MutexGuard<'_, H> {
+        lock(&self.history)
     }
 
-    pub(super) fn has_stopped(&self) -> bool {
+    fn is_damaged(&self) -> bool {
+        self.history().as_ref().is_damaged
+    }
+
+    /// Whether operations may fail for reasons that are not the program's.
+    pub fn is_faulty(&self) -> bool {
+        self.is_faulty || self.is_damaged()
+    }
+
+    /// Whether an answer has said that nothing is committed any more.
+    pub fn has_stopped(&self) -> bool {
         lock(&self.stopped).is_some()
     }
 
@@ -72,10 +85,10 @@ impl Answers {
     }
 
     /// What was opened; `None` if the disk is in the way.
-    pub(super) fn of_open<T>(&self, opened: Result<T>) -> Verdict<Option<T>> {
+    pub fn of_open<T>(&self, opened: Result<T>) -> Verdict<Option<T>> {
         match opened {
             Ok(opened) => Ok(Some(opened)),
-            Err(error) if lock(&self.history).is_damaged => self.typed(&error).map(|()| None),
+            Err(error) if self.is_damaged() => self.typed(&error).map(|()| None),
             // A read or a write that fails, or no room: but never a word of damage.
             Err(Error::Io { .. } | Error::NoSpace { .. }) if self.is_faulty => Ok(None),
             Err(error) => crash_never_keeps_it_from_opening(Err(error)),
@@ -92,14 +105,10 @@ impl Answers {
         }
     }
 
-    /// Whether the group was acknowledged.
-    pub(super) fn of_append(
-        &self,
-        group: u64,
-        answer: Result<Seq>,
-        durable: bool,
-    ) -> Verdict<bool> {
-        let mut history = lock(&self.history);
+    /// Whether the group was acknowledged, and is durable if it was said to be.
+    pub fn of_append(&self, group: u64, answer: Result<Seq>, durable: bool) -> Verdict<bool> {
+        let mut guard = self.history();
+        let history = guard.as_mut();
         let mut stopped = lock(&self.stopped);
         match answer {
             // An answer from before may be heard after.
@@ -136,7 +145,7 @@ impl Answers {
     }
 
     /// Whether the snapshot was taken; it stands for at least what was applied before.
-    pub(super) fn of_snapshot(&self, taken: Result<Seq>, applied: Seq) -> Verdict<bool> {
+    pub fn of_snapshot(&self, taken: Result<Seq>, applied: Seq) -> Verdict<bool> {
         match taken {
             Ok(seq) if self.has_stopped() => ANSWERS.broken(format!(
                 "a snapshot of edit {seq} behind one that is in doubt"
@@ -148,7 +157,7 @@ impl Answers {
     }
 
     /// Whether it was a clean close.
-    pub(super) fn of_close(&self, closed: Result<()>) -> Verdict<bool> {
+    pub fn of_close(&self, closed: Result<()>) -> Verdict<bool> {
         match closed {
             Ok(()) if self.has_stopped() => {
                 ANSWERS.broken("what has stopped does not close cleanly")
@@ -160,7 +169,7 @@ impl Answers {
     }
 
     /// An answer that says nothing about one edit: a sync, a rotation, a truncation.
-    pub(super) fn of_call<T>(&self, answer: Result<T>) -> Verdict<bool> {
+    pub fn of_call<T>(&self, answer: Result<T>) -> Verdict<bool> {
         match answer {
             Ok(_) if self.has_stopped() => {
                 ANSWERS.broken("a call succeeds behind what is in doubt")

@@ -44,6 +44,19 @@ pub struct History {
     issued: u64,
 }
 
+/// A history is the journal's part of itself.
+impl AsRef<History> for History {
+    fn as_ref(&self) -> &History {
+        self
+    }
+}
+
+impl AsMut<History> for History {
+    fn as_mut(&mut self) -> &mut History {
+        self
+    }
+}
+
 impl History {
     /// A number that no edit has had.
     pub fn next_id(&mut self) -> u64 {

@@ -34,6 +34,7 @@
 //! - An [`Oracle`] is a rule that holds of every run. Those of the journal ([`oracles`]) compare what
 //!   an open shows with the [`History`]: the fold of the issued edits is the reference, so that
 //!   nobody has to write a checker.
+//! - [`Answers`] holds what calls answer against it.
 //! - An [`Exploration`] goes through runs. A [`Finding`] is one that broke an oracle; shrunk, it is a
 //!   [`Failure`], whose [`Line`] replays it.
 //!
@@ -55,6 +56,8 @@ mod exploration;
 mod failure;
 mod hardship;
 mod history;
+#[cfg(quipu_planted)]
+mod hunt;
 mod journal;
 mod log;
 mod notes;
@@ -76,10 +79,13 @@ use quipu_io::sim::Tape;
 
 use case::Case;
 
+pub use answers::Answers;
 pub use case::Fired;
 pub use exploration::{Exploration, Tally};
 pub use failure::{Failure, Finding, Line};
 pub use history::{Encoded, History, Issued};
+#[cfg(quipu_planted)]
+pub use hunt::Hunt;
 pub use journal::{DIR, JournalProgram, MakeEdit, Op, PAGE, SECTOR, SMALL};
 pub use log::{LogOp, LogProgram};
 pub use notes::{Edit, Notes};

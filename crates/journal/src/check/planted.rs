@@ -1,7 +1,7 @@
 //! The planted bugs: which there are, what each breaks, and who must find it.
 //!
 //! Each stands at one site in `crates/io/src` or `crates/journal/src`, under its name; a test holds
-//! this list against the sources.
+//! this list against the sources. What is built on a journal has a list of its own.
 
 /// What must find a planted bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -10,6 +10,8 @@ pub enum Finder {
     Journal,
     /// The same of a log, with appends that are not synced, rotations and truncations.
     Log,
+    /// The same of the manifest of an LSM tree.
+    Manifest,
     /// Given lives, each made for one rule of the protocol.
     Protocol,
     /// Calls that fail, and a full disk.

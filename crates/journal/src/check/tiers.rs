@@ -36,6 +36,38 @@ pub const JOURNAL: [Tier; 8] = tiers([1, 2, 3]);
 pub const LOG: [Tier; 8] = tiers([1, 1, 2]);
 
 impl Tier {
+    /// A part under this name: so many operations in the first life for each [`Effort`], so many
+    /// crashes in a row with up to `after` operations between two, and large edits of so many bytes
+    /// in sectors of so many.
+    pub const fn new(
+        name: &'static str,
+        ops: [u32; 3],
+        crashes: u32,
+        after: u32,
+        sector: u32,
+        large: usize,
+    ) -> Tier {
+        Tier {
+            name,
+            bounds: Bounds {
+                ops: ops[0],
+                crashes,
+                after,
+                sector,
+                large,
+                timed: false,
+            },
+            ops,
+        }
+    }
+
+    /// The same where operations take time, so that whoever works in the background comes to its end.
+    #[must_use]
+    pub const fn timed(mut self) -> Tier {
+        self.bounds.timed = true;
+        self
+    }
+
     /// The bounds at this effort.
     pub const fn bounds(&self, effort: Effort) -> Bounds {
         Bounds {
@@ -47,45 +79,17 @@ impl Tier {
 
 const fn tiers(ops_of_pages: [u32; 3]) -> [Tier; 8] {
     [
-        tier("once-512", [3, 4, 5], 1, 0, 512, SECTOR),
-        tier("once-4096", [3, 3, 4], 1, 0, 4096, PAGE),
+        Tier::new("once-512", [3, 4, 5], 1, 0, 512, SECTOR),
+        Tier::new("once-4096", [3, 3, 4], 1, 0, 4096, PAGE),
         // An edit over many sectors.
-        tier("pages-512", ops_of_pages, 1, 0, 512, PAGE),
+        Tier::new("pages-512", ops_of_pages, 1, 0, 512, PAGE),
         // The second crash is inside the recovery from the first.
-        tier("twice-512", [2, 3, 4], 2, 0, 512, SECTOR),
-        tier("twice-4096", [1, 2, 3], 2, 0, 4096, PAGE),
+        Tier::new("twice-512", [2, 3, 4], 2, 0, 512, SECTOR),
+        Tier::new("twice-4096", [1, 2, 3], 2, 0, 4096, PAGE),
         // A recovery relies on what one has left that was killed itself.
-        tier("thrice-512", [1, 1, 2], 3, 0, 512, SECTOR),
+        Tier::new("thrice-512", [1, 1, 2], 3, 0, 512, SECTOR),
         // The second crash is inside the recovery, or around an operation behind it.
-        tier("between-512", [1, 2, 3], 2, 1, 512, SECTOR),
-        timed(tier("timed-512", [2, 3, 4], 1, 0, 512, SECTOR)),
+        Tier::new("between-512", [1, 2, 3], 2, 1, 512, SECTOR),
+        Tier::new("timed-512", [2, 3, 4], 1, 0, 512, SECTOR).timed(),
     ]
-}
-
-/// The same where operations take time, so that whoever works in the background comes to its end.
-const fn timed(mut tier: Tier) -> Tier {
-    tier.bounds.timed = true;
-    tier
-}
-
-const fn tier(
-    name: &'static str,
-    ops: [u32; 3],
-    crashes: u32,
-    after: u32,
-    sector: u32,
-    large: usize,
-) -> Tier {
-    Tier {
-        name,
-        bounds: Bounds {
-            ops: ops[0],
-            crashes,
-            after,
-            sector,
-            large,
-            timed: false,
-        },
-        ops,
-    }
 }

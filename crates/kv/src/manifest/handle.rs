@@ -83,7 +83,12 @@ impl<I: Io> Manifest<I> {
             found.sort_unstable();
             found.dedup();
             let (next, orphans, missing) = journal.read(|state| {
-                let (orphans, missing) = compare(&found, state.version());
+                let before_replay = Arc::default();
+                let version = match planted("what is on disk is compared before replay") {
+                    true => &before_replay,
+                    false => state.version(),
+                };
+                let (orphans, missing) = compare(&found, version);
                 state.retired.start(orphans.iter().copied());
                 (state.numbers.next(), orphans, missing)
             });
@@ -109,7 +114,7 @@ impl<I: Io> Manifest<I> {
         }
     }
 
-    /// A number for a new file: none that an edit ever named, that a file bore at open, or that was
+    /// A number for a new file: none that a table ever had, that a file bore at open, or that was
     /// handed out since.
     ///
     /// Nothing is written. A number that is not recorded before a crash, and whose file is not found
@@ -169,6 +174,11 @@ impl<I: Io> Manifest<I> {
         removed: Vec<FileNum>,
     ) -> impl Future<Output = Result<u64>> + Send + 'static {
         let named = self.name(&added);
+        let mut removed = removed;
+        if planted("a compaction is recorded as two edits") {
+            let (added, removed) = (Vec::new(), std::mem::take(&mut removed));
+            drop(self.record(ManifestEditV1::Compaction { added, removed }));
+        }
         let recorded = self.record(ManifestEditV1::Compaction { added, removed });
         self.settle(named, recorded)
     }
@@ -246,6 +256,12 @@ impl<I: Io> Manifest<I> {
         async { Ok(closed.await?) }
     }
 
+    /// What the explorer holds against the edits that were issued.
+    #[cfg(feature = "check")]
+    pub(crate) fn journal(&self) -> &Journal<ManifestState, I> {
+        &self.journal
+    }
+
     fn record(
         &self,
         edit: ManifestEditV1,
@@ -263,7 +279,9 @@ impl<I: Io> Manifest<I> {
                 named.push(table.filenum);
             }
             let behind = table.filenum.get().saturating_add(1);
-            allocator.next = allocator.next.max(behind);
+            if !planted("a number from elsewhere is handed out again") {
+                allocator.next = allocator.next.max(behind);
+            }
         }
         named
     }
@@ -278,7 +296,9 @@ impl<I: Io> Manifest<I> {
         let allocator = self.allocator.clone();
         async move {
             let result = recorded.await;
-            if result.as_ref().is_err_and(Error::is_not_recorded) {
+            if result.as_ref().is_err_and(Error::is_not_recorded)
+                && !planted("the numbers of a refused edit are lost")
+            {
                 lock(&allocator).outstanding.extend(named);
             }
             Ok(version_of(result?))

@@ -54,7 +54,7 @@
 //!
 //! - **A recorded edit is durable**, and what a version shows no crash takes back: the manifest is a
 //!   [`Journal`](quipu_journal::Journal), and has no durability of its own.
-//! - **A number is never used twice.** None is handed out that an edit ever named, that a file bore
+//! - **A number is never used twice.** None is handed out that a table ever had, that a file bore
 //!   at open or that was handed out since, and an edit that uses one again is refused.
 //! - **A file may go when no held version names it and the edit that dropped it is durable**;
 //!   [`Manifest::obsolete_files`] lists no other, and none at all after a failure in doubt.

@@ -77,22 +77,27 @@ impl ManifestState {
         };
         match edit {
             ManifestEditV1::AddFile { files, flushed } => {
+                if !files.is_empty() || !planted("a flush without tables moves nothing") {
+                    version.flush(&flushed);
+                }
                 version.add(files, &mut self.numbers);
-                version.flush(&flushed);
             }
             ManifestEditV1::Compaction { added, removed } => {
                 dropped = version.remove(&removed);
                 let staying: BTreeSet<_> = added.iter().map(|table| table.filenum).collect();
-                dropped.retain(|filenum| {
-                    !staying.contains(filenum) || planted("a moved file counts as dropped")
-                });
+                dropped.retain(|filenum| !staying.contains(filenum));
                 version.add(added, &mut self.numbers);
             }
             ManifestEditV1::CreateKeyspace { name, options } => {
                 let keyspace = version.create(&name, options);
                 accepted = Accepted::Created { keyspace };
             }
-            ManifestEditV1::DropKeyspace { keyspace } => dropped = version.drop_keyspace(keyspace),
+            ManifestEditV1::DropKeyspace { keyspace } => {
+                dropped = version.drop_keyspace(keyspace);
+                if planted("the files of a dropped keyspace stay for ever") {
+                    dropped.clear();
+                }
+            }
             ManifestEditV1::Snapshot(_) => {}
         }
         version.raise_floor();
@@ -123,7 +128,11 @@ impl ManifestState {
 
     /// Everything but the tables.
     fn frame(&self) -> SnapshotPart {
-        let keyspaces = self.version.keyspaces().map(|keyspace| KeyspaceRecord {
+        let keyspaces = self.version.keyspaces();
+        let keyspaces = keyspaces.filter(|keyspace| {
+            !keyspace.is_empty() || !planted("a snapshot leaves out keyspaces without tables")
+        });
+        let keyspaces = keyspaces.map(|keyspace| KeyspaceRecord {
             id: keyspace.id,
             name: keyspace.name.to_string(),
             options: keyspace.options.clone(),
@@ -150,7 +159,16 @@ impl Replayable for ManifestState {
 
     fn apply(&mut self, edit: ManifestEdit) -> Self::Output {
         let ManifestEdit::V1(edit) = edit;
-        judge(&self.version, &self.numbers, &edit)?;
+        let verdict = judge(&self.version, &self.numbers, &edit);
+        if verdict.is_err() && planted("a refused edit is half applied") {
+            let version = Arc::make_mut(&mut self.version);
+            match &edit {
+                ManifestEditV1::Compaction { removed, .. } => drop(version.remove(removed)),
+                ManifestEditV1::AddFile { flushed, .. } => version.flush(flushed),
+                _ => {}
+            }
+        }
+        verdict?;
         // Nobody new can come to hold it while the state is being changed.
         let held = Arc::strong_count(&self.version) > 1;
         let before = held.then(|| Arc::downgrade(&self.version));
@@ -225,7 +243,12 @@ impl Version {
     }
 
     fn create(&mut self, name: &str, options: KeyspaceOptions) -> KeyspaceId {
-        let id = KeyspaceId::new(self.next_keyspace);
+        let last = self.keyspaces.iter().next_back();
+        let id = if planted("the number of a dropped keyspace is given again") {
+            KeyspaceId::new(last.map_or(0, |last| last.0.id.get() + 1))
+        } else {
+            KeyspaceId::new(self.next_keyspace)
+        };
         self.next_keyspace += 1;
         self.last_seq = self.last_seq.max(options.flushed_through);
         self.put_keyspace(id, name, options);
@@ -270,7 +293,11 @@ impl Version {
         } else {
             lowest
         };
-        self.wal_floor = self.wal_floor.max(floor.unwrap_or_default());
+        self.wal_floor = if planted("the floor falls with the last keyspace") {
+            floor.unwrap_or_default()
+        } else {
+            self.wal_floor.max(floor.unwrap_or_default())
+        };
     }
 
     fn restore(&mut self, part: SnapshotPart, numbers: &mut Numbers) {
@@ -281,7 +308,10 @@ impl Version {
             self.wal_floor = counters.wal_floor;
             *numbers = Numbers::from_parts(counters.next_filenum, counters.free_filenums);
         }
-        for keyspace in part.keyspaces {
+        for mut keyspace in part.keyspaces {
+            if planted("a snapshot is restored without the positions of flushes") {
+                keyspace.options.flushed_through = 0;
+            }
             self.put_keyspace(keyspace.id, &keyspace.name, keyspace.options);
         }
         self.insert(part.tables);

@@ -1,0 +1,186 @@
+//! The bugs that can be planted in the manifest: which there are, what each breaks, and who must find
+//! it.
+//!
+//! Each stands at one site in `crates/kv/src`, under its name; a test holds this list against the
+//! sources.
+
+use quipu_journal::check::planted::{Finder, Planted};
+
+/// All of them.
+pub const PLANTED: &[Planted] = &[
+    Planted {
+        name: "the newest number is forgotten",
+        breaks: "a number that an edit has named is never handed out again",
+        finder: Finder::Manifest,
+        oracles: &["M4"],
+        source: "LevelDB: a file number used again after a crash in recovery",
+    },
+    Planted {
+        name: "files found on disk do not count",
+        breaks: "a number that a file bears at open is not handed out",
+        finder: Finder::Manifest,
+        oracles: &["M4"],
+        source: "half-written tables written over by the next flush, in many stores",
+    },
+    Planted {
+        name: "a number from elsewhere is handed out again",
+        breaks: "a number that an edit names is used up, whoever chose it",
+        finder: Finder::Manifest,
+        oracles: &["M4"],
+        source: "ingested tables whose numbers were handed out again",
+    },
+    Planted {
+        name: "a snapshot forgets the numbers that are gone",
+        breaks: "numbers stay used when their tables are gone, also in snapshots",
+        finder: Finder::Manifest,
+        oracles: &["M4"],
+        source: "a counter rebuilt from the files that are left",
+    },
+    Planted {
+        name: "the number of a dropped keyspace is given again",
+        breaks: "no keyspace has the number of another",
+        finder: Finder::Manifest,
+        oracles: &["M4"],
+        source: "column families that inherit the log entries of a dropped one",
+    },
+    Planted {
+        name: "a number that an edit has named can be abandoned",
+        breaks: "only what no edit has named can be given up",
+        finder: Finder::Manifest,
+        oracles: &["M2"],
+        source: "a flush that timed out, and was durable nevertheless",
+    },
+    Planted {
+        name: "a file that is named may go",
+        breaks: "no file goes that the newest version names",
+        finder: Finder::Manifest,
+        oracles: &["M2"],
+        source: "clean-ups that trust one list only",
+    },
+    Planted {
+        name: "files are deleted after a failure",
+        breaks: "nothing goes once an edit is in doubt",
+        finder: Finder::Manifest,
+        oracles: &["M2"],
+        source: "RocksDB until 2021: files deleted after a failed write of the manifest",
+    },
+    Planted {
+        name: "versions do not pin files",
+        breaks: "a file stays while a held version names it",
+        finder: Finder::Manifest,
+        oracles: &["M2"],
+        source: "tables deleted under an iterator",
+    },
+    Planted {
+        name: "what is on disk is compared before replay",
+        breaks: "an orphan is what nothing names once all edits are replayed",
+        finder: Finder::Manifest,
+        oracles: &["M2"],
+        source: "obsolete files looked for before recovery was over",
+    },
+    Planted {
+        name: "what replay drops is given out again",
+        breaks: "what was dropped before open went long ago, or is an orphan",
+        finder: Finder::Manifest,
+        oracles: &["14"],
+        source: "numbers deleted that another table could bear by then",
+    },
+    Planted {
+        name: "the file of a number that was given up stays for ever",
+        breaks: "what is given up may go",
+        finder: Finder::Manifest,
+        oracles: &["14"],
+        source: "outputs of failed compactions that stay",
+    },
+    Planted {
+        name: "the files of a dropped keyspace stay for ever",
+        breaks: "what an edit drops may go",
+        finder: Finder::Manifest,
+        oracles: &["14"],
+        source: "disk space that a dropped column family keeps",
+    },
+    Planted {
+        name: "the numbers of a refused edit are lost",
+        breaks: "what a refused edit has named can be given up",
+        finder: Finder::Manifest,
+        oracles: &["14"],
+        source: "outputs of refused compactions that stay",
+    },
+    Planted {
+        name: "a compaction is recorded as two edits",
+        breaks: "tables come and go together",
+        finder: Finder::Manifest,
+        oracles: &["M3", "3", "5", "13"],
+        source: "LevelDB clones that log additions and deletions apart",
+    },
+    Planted {
+        name: "a refused edit is half applied",
+        breaks: "a refused edit changes nothing",
+        finder: Finder::Manifest,
+        oracles: &["M3", "M5"],
+        source: "checks between the steps of an update",
+    },
+    Planted {
+        name: "a level's own tables are not looked at for overlaps",
+        breaks: "tables of a sorted level do not overlap",
+        finder: Finder::Manifest,
+        oracles: &["M6"],
+        source: "compactions of overlapping inputs at the same time",
+    },
+    Planted {
+        name: "flushes are recorded in any order",
+        breaks: "flushes of a keyspace join without a gap",
+        finder: Finder::Manifest,
+        oracles: &["M5"],
+        source: "RocksDB: memtables flushed out of order",
+    },
+    Planted {
+        name: "the floor is that of the furthest keyspace",
+        breaks: "the log is kept for the keyspace that needs it longest",
+        finder: Finder::Manifest,
+        oracles: &["M5"],
+        source: "logs deleted while one column family still needed them",
+    },
+    Planted {
+        name: "the floor falls with the last keyspace",
+        breaks: "the floor never falls",
+        finder: Finder::Manifest,
+        oracles: &["M5"],
+        source: "a minimum over nothing",
+    },
+    Planted {
+        name: "a new keyspace may need what the log has dropped",
+        breaks: "no keyspace needs log below the floor",
+        finder: Finder::Manifest,
+        oracles: &["M5"],
+        source: "replay that begins in a log file that is gone",
+    },
+    Planted {
+        name: "a flush without tables moves nothing",
+        breaks: "a flush that wrote no table moves the floor too",
+        finder: Finder::Manifest,
+        oracles: &["M5"],
+        source: "logs that are kept for ever by an empty memtable",
+    },
+    Planted {
+        name: "a snapshot is restored without the positions of flushes",
+        breaks: "a snapshot holds how far each keyspace is flushed",
+        finder: Finder::Manifest,
+        oracles: &["M5"],
+        source: "log entries replayed into tables that had them",
+    },
+    Planted {
+        name: "a snapshot leaves out keyspaces without tables",
+        breaks: "a snapshot is the whole state",
+        finder: Finder::Manifest,
+        oracles: &["M4"],
+        source: "state rebuilt from what has files",
+    },
+    Planted {
+        name: "a snapshot forgets the last sequence number",
+        breaks: "the last sequence number covers entries whose tables are gone",
+        finder: Finder::Manifest,
+        oracles: &["M7"],
+        source: "sequence numbers used again after the newest table was compacted away",
+    },
+];
