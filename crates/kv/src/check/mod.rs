@@ -24,9 +24,11 @@
     reason = "the disk is in memory, so what is on it can be counted"
 )]
 
+mod compaction;
 mod driver;
 mod files;
 mod history;
+mod misfit;
 mod operations;
 pub mod oracles;
 #[cfg(quipu_planted)]

@@ -4,7 +4,7 @@
 use quipu_journal::check::{SMALL, Stage, Verdict};
 
 use super::driver::{Driver, Fate, of_journal};
-use super::program::{ManifestOp, Misfit};
+use super::program::ManifestOp;
 use super::tables::seal;
 use crate::manifest::{
     FileNum, Flushed, Keyspace, KeyspaceId, KeyspaceOptions, ManifestEditV1, SstMetadata,
@@ -15,12 +15,6 @@ const ENTRIES: u64 = 2;
 
 /// Keys that a flushed table spans, and those that the first ones of tables are chosen from.
 const KEYS: [u64; 2] = [6, 11];
-
-/// A number that no table gets to.
-const UNKNOWN: FileNum = FileNum::new(1 << 40);
-
-/// What replaces what.
-type Compaction = (Vec<SstMetadata>, Vec<FileNum>);
 
 impl<I: Stage> Driver<I> {
     /// `None` when nothing more can be done.
@@ -79,7 +73,10 @@ impl<I: Stage> Driver<I> {
         Ok(())
     }
 
-    async fn flushed(&mut self, sizes: &[usize]) -> Verdict<(Vec<SstMetadata>, Vec<Flushed>)> {
+    pub(super) async fn flushed(
+        &mut self,
+        sizes: &[usize],
+    ) -> Verdict<(Vec<SstMetadata>, Vec<Flushed>)> {
         self.have_a_keyspace().await?;
         let through = self.answers.history().write(ENTRIES);
         let version = self.manifest.version();
@@ -170,78 +167,7 @@ impl<I: Stage> Driver<I> {
         Ok(())
     }
 
-    async fn compact(&mut self, outputs: usize) -> Verdict {
-        if let Some((added, removed)) = self.compaction(outputs)?
-            && self.write(&added).await?
-        {
-            self.record_compaction(added, removed).await?;
-        }
-        Ok(())
-    }
-
-    /// All of level 0 and what it overlaps in level 1, as so many tables; `None` if there is nothing.
-    fn compaction(&mut self, outputs: usize) -> Verdict<Option<Compaction>> {
-        let version = self.manifest.version();
-        let Some(keyspace) = version.keyspaces().next() else {
-            return Ok(None);
-        };
-        let level = |number| keyspace.level(number);
-        let mut inputs: Vec<_> = level(0)
-            .into_iter()
-            .flat_map(|level| level.tables())
-            .collect();
-        let smallest = inputs.iter().map(|table| table.smallest[0]).min();
-        let largest = inputs.iter().map(|table| table.largest[0]).max();
-        let (Some(smallest), Some(largest)) = (smallest, largest) else {
-            return Ok(None);
-        };
-        let hull: [&[u8]; 2] = [&[smallest], &[largest]];
-        inputs.extend(
-            level(1)
-                .into_iter()
-                .flat_map(|level| level.overlapping(hull[0]..=hull[1])),
-        );
-        let smallest = inputs
-            .iter()
-            .map(|table| table.smallest[0])
-            .fold(smallest, u8::min);
-        let largest = inputs
-            .iter()
-            .map(|table| table.largest[0])
-            .fold(largest, u8::max);
-        let keys = usize::from(largest - smallest) + 1;
-        let outputs = outputs.min(keys);
-        let mut added = Vec::new();
-        for output in 0..outputs {
-            let first = smallest + (keys * output / outputs) as u8;
-            let last = smallest + (keys * (output + 1) / outputs - 1) as u8;
-            let mut table = between(self.number()?, keyspace.id(), 1, [first, last]);
-            table.min_seq = inputs
-                .iter()
-                .map(|table| table.min_seq)
-                .fold(u64::MAX, u64::min);
-            table.max_seq = inputs.iter().map(|table| table.max_seq).fold(0, u64::max);
-            seal(&mut table, SMALL);
-            added.push(table);
-        }
-        let removed = inputs.iter().map(|table| table.filenum).collect();
-        Ok(Some((added, removed)))
-    }
-
-    /// Moves the first table of the first keyspace; that is refused if it does not fit.
-    async fn move_down(&mut self) -> Verdict {
-        let version = self.manifest.version();
-        let mut tables = version.keyspaces().flat_map(Keyspace::tables);
-        if let Some(table) = tables.next() {
-            let mut moved = (**table).clone();
-            moved.level += 1;
-            let removed = vec![moved.filenum];
-            self.record_compaction(vec![moved], removed).await?;
-        }
-        Ok(())
-    }
-
-    fn new_name(&self) -> String {
+    pub(super) fn new_name(&self) -> String {
         format!("k{}", self.reference.created)
     }
 
@@ -257,7 +183,7 @@ impl<I: Stage> Driver<I> {
         self.create_from(name, flushed_through).await
     }
 
-    async fn create_from(&mut self, name: String, flushed_through: u64) -> Verdict {
+    pub(super) async fn create_from(&mut self, name: String, flushed_through: u64) -> Verdict {
         let options = KeyspaceOptions {
             flushed_through,
             ..KeyspaceOptions::default()
@@ -280,73 +206,6 @@ impl<I: Stage> Driver<I> {
         let answer = self.manifest.drop_keyspace(id).await;
         if self.judge(group, answer).await? == Fate::Accepted {
             self.create(keyspace.name().to_owned()).await?;
-        }
-        Ok(())
-    }
-
-    /// Records what does not fit.
-    async fn misfit(&mut self, misfit: Misfit) -> Verdict {
-        if misfit == Misfit::BehindFloor {
-            let floor = self.manifest.version().wal_floor();
-            let Some(behind) = floor.checked_sub(1) else {
-                return Ok(());
-            };
-            return self.create_from(self.new_name(), behind).await;
-        }
-        let (mut tables, mut flushed) = self.flushed(&[SMALL]).await?;
-        let Some(table) = tables.first_mut() else {
-            return Ok(());
-        };
-        let version = self.manifest.version();
-        let present = version.keyspaces().flat_map(Keyspace::tables);
-        match misfit {
-            Misfit::Overlap | Misfit::BehindFloor => {
-                table.level = 1;
-                let mut sorted = present.filter(|other| other.level == 1);
-                match sorted.next() {
-                    Some(other) => {
-                        table.keyspace = other.keyspace;
-                        table.smallest = other.largest.clone();
-                        table.largest = b"~".to_vec().into();
-                    }
-                    None => {
-                        let mut second = table.clone();
-                        second.filenum = self.number()?;
-                        tables.push(second);
-                    }
-                }
-                tables.iter_mut().for_each(|table| seal(table, SMALL));
-                if self.write(&tables).await? {
-                    self.record_compaction(tables, Vec::new()).await?;
-                }
-            }
-            Misfit::UsedNumber => {
-                let mut second = table.clone();
-                second.filenum = self
-                    .reference
-                    .named
-                    .last()
-                    .copied()
-                    .unwrap_or(table.filenum);
-                if self.write(&tables).await? {
-                    tables.push(second);
-                    self.record_flush(tables, flushed).await?;
-                }
-            }
-            Misfit::Gap => {
-                flushed.iter_mut().for_each(|stretch| stretch.after += 1);
-                if self.write(&tables).await? {
-                    self.record_flush(tables, flushed).await?;
-                }
-            }
-            Misfit::UnknownInput => {
-                table.level = 1;
-                let mut removed: Vec<_> = present.map(|table| table.filenum).take(1).collect();
-                removed.push(UNKNOWN);
-                if self.write(&tables).await? {
-                    self.record_compaction(tables, removed).await?;
-                }
-            }
         }
         Ok(())
     }
@@ -404,7 +263,11 @@ impl<I: Stage> Driver<I> {
         Ok(())
     }
 
-    async fn record_flush(&mut self, tables: Vec<SstMetadata>, flushed: Vec<Flushed>) -> Verdict {
+    pub(super) async fn record_flush(
+        &mut self,
+        tables: Vec<SstMetadata>,
+        flushed: Vec<Flushed>,
+    ) -> Verdict {
         let group = self.issue(ManifestEditV1::AddFile {
             files: tables.clone(),
             flushed: flushed.clone(),
@@ -415,7 +278,7 @@ impl<I: Stage> Driver<I> {
         Ok(())
     }
 
-    async fn record_compaction(
+    pub(super) async fn record_compaction(
         &mut self,
         added: Vec<SstMetadata>,
         removed: Vec<FileNum>,
@@ -445,7 +308,12 @@ impl<I: Stage> Driver<I> {
 }
 
 /// A table with these keys, and nothing else.
-fn between(filenum: FileNum, keyspace: KeyspaceId, level: u32, keys: [u8; 2]) -> SstMetadata {
+pub(super) fn between(
+    filenum: FileNum,
+    keyspace: KeyspaceId,
+    level: u32,
+    keys: [u8; 2],
+) -> SstMetadata {
     let [smallest, largest] = keys;
     SstMetadata::new(filenum, keyspace, level, [smallest], [largest])
 }

@@ -57,6 +57,10 @@ impl Retired {
                 files.look_at = (2 * files.held.len()).max(FIRST_LOOK);
             }
         }
+        for filenum in &dropped {
+            // Given up, and used all the same: now it waits like any other.
+            files.free.remove(filenum);
+        }
         files.waiting.extend(dropped);
     }
 
@@ -95,5 +99,40 @@ impl Retired {
 
     fn files(&self) -> MutexGuard<'_, Files> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quipu_journal::Replayable;
+
+    use super::*;
+    use crate::manifest::{
+        KeyspaceId, KeyspaceOptions, ManifestEdit, ManifestEditV1, ManifestState, SstMetadata,
+    };
+
+    /// A version pins its files, also one whose number was given up before it was used.
+    #[test]
+    fn a_number_that_was_given_up_and_used_is_pinned() {
+        let mut state = ManifestState::initial();
+        state.retired.start([]);
+        let filenum = FileNum::new(0);
+        let keyspace = KeyspaceId::new(0);
+        let apply = |state: &mut ManifestState, edit| {
+            state.apply(ManifestEdit::V1(edit)).unwrap();
+        };
+        let name = "users".to_owned();
+        let options = KeyspaceOptions::default();
+        apply(&mut state, ManifestEditV1::CreateKeyspace { name, options });
+        state.retired.abandon(filenum);
+        let files = vec![SstMetadata::new(filenum, keyspace, 0, *b"a", *b"b")];
+        let flushed = Vec::new();
+        apply(&mut state, ManifestEditV1::AddFile { files, flushed });
+        let held = state.version().clone();
+        let (added, removed) = (Vec::new(), vec![filenum]);
+        apply(&mut state, ManifestEditV1::Compaction { added, removed });
+        assert_eq!(state.retired.obsolete(state.version()), []);
+        drop(held);
+        assert_eq!(state.retired.obsolete(state.version()), [filenum]);
     }
 }
