@@ -8,7 +8,7 @@
 //!
 //! How it is laid out: a [`workload`] says what is done and what bounds it; a [`subject`] does it;
 //! `rounds` runs the subjects in turn, each in its own `child` process, and `report` prints the
-//! medians. A new subject is one file in `subjects/` and one line in [`subject::all`]; one that needs
+//! medians. A new subject is one file in `subjects/` and one line in `subject::all`; one that needs
 //! more than a Rust toolchain is a package and a program of its own, such as `crates/bench/rocksdb`,
 //! which [`serve`]s it, and is named with `--with`.
 //!

@@ -1,15 +1,14 @@
 //! The seam between workloads and what is measured.
 //!
 //! A subject is one file in `subjects/` with one `pub(crate) const SUBJECT: Subject`, and one line
-//! in [`all`]. Quipu itself is a subject like any other. The constant names a function for each
+//! in `all`. Quipu itself is a subject like any other. The constant names a function for each
 //! group of workloads; `Err` says why the subject takes no part in it.
 //!
 //! What a function has to keep to:
 //! - It runs in a process of its own, is given a fresh, empty directory, and may block. Only where
 //!   there is a `prepare`, the others find what it, and those before them, left in theirs.
-//! - Each writer appends the [`Records`](crate::load::Records) of its [`Load::indices`], those of
-//!   the warm-up untimed. Subjects whose append blocks get this, and the latencies, from
-//!   [`append_from_threads`](crate::load::append_from_threads).
+//! - Each writer appends the `Records` of its `Load::indices`, those of the warm-up untimed. Subjects
+//!   whose append blocks get this, and the latencies, from `append_from_threads`.
 //! - Creating files, and whatever else a long-running program does once, stays outside the clock.
 
 use std::path::Path;
@@ -46,7 +45,7 @@ pub struct Subject {
     pub snapshot_stall: Part<SnapshotStall>,
     /// Runs in the simulator, as many as there are appends.
     pub explore: Part<Measure>,
-    /// Opening the manifest that the edits of [`History`](crate::history::History) lead to.
+    /// Opening the manifest that [`edits`](crate::history::edits) lead to.
     pub manifest_open: Part<Prepared>,
     /// Recording flushes durably in a manifest of [`Load::tables`] tables, as
     /// [`record_flushes`](crate::history::record_flushes) does.
@@ -56,9 +55,9 @@ pub struct Subject {
 /// A measurement of what was there before.
 #[derive(Debug, Clone, Copy)]
 pub struct Prepared {
-    /// Leaves on disk what is opened. Of a replay: the records as edits, in [`Load::batches`].
+    /// Leaves on disk what is opened. Of a replay: the records as edits, in `Load::batches`.
     pub prepare: Prepare,
-    /// Opens it. In a replay each edit is given to [`Replayed`](crate::load::Replayed).
+    /// Opens it. In a replay each edit is given to `Replayed`.
     pub measure: Measure,
 }
 

@@ -73,24 +73,25 @@ impl Workload {
             Self::ManifestOpen => (1, 0.0, 0),
             Self::ManifestFlush10 | Self::ManifestFlush20000 => (1, 5_000.0, EDIT_BYTES),
         };
+        #[expect(clippy::cast_possible_truncation, reason = "positive, below 2^52")]
+        let scaled = |amount: f64| (amount * scale).ceil() as u64;
         let tables = match self {
-            Self::ManifestOpen => 1_000_000.0,
-            Self::ManifestFlush10 => 10.0,
-            Self::ManifestFlush20000 => 20_000.0,
-            _ => 0.0,
+            Self::ManifestOpen => scaled(1_000_000.0),
+            // Not an amount of work: it is what the flushes find.
+            Self::ManifestFlush10 => 10,
+            Self::ManifestFlush20000 => 20_000,
+            _ => 0,
         };
         let state_bytes = match self {
             Self::SnapshotStall => STATE_BYTES,
             _ => 0.0,
         };
-        #[expect(clippy::cast_possible_truncation, reason = "positive, below 2^52")]
-        let scaled = |amount: f64| (amount * scale).ceil() as u64;
         Load {
             writers,
             appends: scaled(appends),
             record_bytes,
             state_bytes: scaled(state_bytes),
-            tables: scaled(tables),
+            tables,
         }
     }
 
