@@ -116,17 +116,10 @@ impl Store {
     /// Opens the store. **All numbers that files bear are told to the manifest**, whole or not: it
     /// hands out none of them, and knows which of them no edit names.
     async fn open(dir: &Path) -> Result<Store> {
-        let mut found = Vec::new();
-        for entry in fs::read_dir(dir)? {
-            let path = PathBuf::from(entry?.file_name());
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "table")
-            {
-                let stem = path.file_stem().and_then(|stem| stem.to_str());
-                found.push(FileNum::new(stem.unwrap_or_default().parse()?));
-            }
-        }
+        fs::create_dir_all(dir.join(TABLES))?;
+        // Only read once the manifest is locked: nobody else makes tables then.
+        let tables = dir.to_owned();
+        let found = async move { list(&tables) };
         let manifest = Manifest::open(DiskIo::new()?, dir, Options::default(), found).await?;
         let version = manifest.version();
         let keyspace = match version.keyspace_named("people") {
@@ -251,8 +244,25 @@ fn newest_first<'a>(tables: impl Iterator<Item = &'a Arc<SstMetadata>>) -> Vec<&
     tables
 }
 
+/// The tables have a directory of their own: if a sync of a directory fails, whoever has changed it
+/// hears of it.
+const TABLES: &str = "tables";
+
 fn path(dir: &Path, filenum: FileNum) -> PathBuf {
-    dir.join(format!("{filenum}.table"))
+    dir.join(TABLES).join(format!("{filenum}.table"))
+}
+
+/// The numbers of all tables on disk, whole or not.
+fn list(dir: &Path) -> io::Result<Vec<FileNum>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir.join(TABLES))? {
+        let path = PathBuf::from(entry?.file_name());
+        let number = path
+            .file_stem()
+            .and_then(|stem| stem.to_str()?.parse().ok());
+        found.extend(number.map(FileNum::new));
+    }
+    Ok(found)
 }
 
 fn write_file(dir: &Path, filenum: FileNum, entries: &Entries) -> io::Result<u64> {
@@ -261,7 +271,7 @@ fn write_file(dir: &Path, filenum: FileNum, entries: &Entries) -> io::Result<u64
         writeln!(file, "{key}\t{time}\t{value}")?;
     }
     file.sync_all()?;
-    File::open(dir)?.sync_all()?; // the name
+    File::open(dir.join(TABLES))?.sync_all()?; // the name
     Ok(file.metadata()?.len())
 }
 

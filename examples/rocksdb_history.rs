@@ -33,7 +33,13 @@ fn main() -> Result<()> {
 
 async fn run(dir: &Path, history: &History) -> Result<()> {
     let io = DiskIo::new()?;
-    let manifest = Manifest::open(io.clone(), dir, Options::default(), []).await?;
+    let manifest = Manifest::open(
+        io.clone(),
+        dir,
+        Options::default(),
+        std::future::ready(Ok([])),
+    )
+    .await?;
     if manifest.version().number() > 0 {
         let dir = dir.display();
         return Err(format!("{dir} holds a manifest already: name a new directory").into());

@@ -55,7 +55,13 @@ fn options() -> Options {
 /// No test opens the same one twice: see the tests of `quipu journal`.
 fn open(dir: &Path) -> Manifest {
     let io = DiskIo::new().unwrap();
-    block_on(Manifest::open(io, dir, options(), [])).unwrap()
+    block_on(Manifest::open(
+        io,
+        dir,
+        options(),
+        std::future::ready(Ok([])),
+    ))
+    .unwrap()
 }
 
 fn table(number: u64, keyspace: KeyspaceId, level: u32, keys: [&[u8]; 2]) -> SstMetadata {
@@ -129,7 +135,7 @@ fn pruned(dir: &Path, flushes: u64) {
     let mut options = options();
     options.log.segment_bytes = 1;
     let io = DiskIo::new().unwrap();
-    let manifest = block_on(Manifest::open(io, dir, options, [])).unwrap();
+    let manifest = block_on(Manifest::open(io, dir, options, std::future::ready(Ok([])))).unwrap();
     block_on(async {
         fill(&manifest).await;
         manifest.snapshot().await.unwrap();
@@ -438,7 +444,7 @@ fn straddling(dir: &Path) {
     let mut options = options();
     options.log.segment_bytes = 8192 + 700;
     let io = DiskIo::new().unwrap();
-    let manifest = block_on(Manifest::open(io, dir, options, [])).unwrap();
+    let manifest = block_on(Manifest::open(io, dir, options, std::future::ready(Ok([])))).unwrap();
     block_on(async {
         fill(&manifest).await;
         for number in 10..40 {

@@ -1,5 +1,8 @@
 //! [`Error`]: what went wrong, and what the caller can do about it.
 
+use std::io;
+use std::sync::Arc;
+
 use crate::manifest::Refusal;
 
 /// The result of this crate's operations.
@@ -31,6 +34,22 @@ pub enum Error {
         "file numbers are used up: is there a file with a number near 2^64 that does not belong here?"
     )]
     NumbersExhausted,
+
+    /// The disk said no. The cause names the operation and the path.
+    #[display("{source}")]
+    Io {
+        /// What the backend reported; part of this error's own text.
+        #[error(not(source))]
+        source: Arc<io::Error>,
+    },
+
+    /// The disk is full: make room, then try again.
+    #[display("{source}; make room and try again")]
+    NoSpace {
+        /// What the backend reported; part of this error's own text.
+        #[error(not(source))]
+        source: Arc<io::Error>,
+    },
 }
 
 impl Error {
@@ -56,7 +75,7 @@ impl Error {
                     | Journal::Closed
                     | Journal::Poisoned { .. }
             ),
-            Error::NumbersExhausted => false,
+            _ => false,
         }
     }
 }
@@ -64,6 +83,17 @@ impl Error {
 impl From<quipu_journal::Error> for Error {
     fn from(source: quipu_journal::Error) -> Self {
         Error::Journal { source }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(source: io::Error) -> Self {
+        let source = Arc::new(source);
+        if source.kind() == io::ErrorKind::StorageFull {
+            Error::NoSpace { source }
+        } else {
+            Error::Io { source }
+        }
     }
 }
 

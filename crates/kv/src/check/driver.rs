@@ -1,6 +1,7 @@
 //! [`Driver`]: one life of a manifest and its tables. Everything that it shows and answers is judged.
 
 use std::collections::BTreeSet;
+use std::future::ready;
 use std::io;
 use std::sync::Arc;
 
@@ -79,7 +80,7 @@ impl<I: Stage> Driver<I> {
             return Ok(None);
         };
         let options = program.options.clone();
-        let opening = Manifest::open(io.clone(), &program.dir, options, found.clone());
+        let opening = Manifest::open(io.clone(), &program.dir, options, ready(Ok(found.clone())));
         let Some(manifest) = answers.of_open(of_journal(opening.await)?)? else {
             return Ok(None);
         };

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -59,9 +60,26 @@ struct Allocator {
 }
 
 impl<I: Io> Manifest<I> {
-    /// Opens the manifest in `dir`, or begins one. `found` are the numbers that files on disk bear,
+    /// Opens the manifest in `dir`, or begins one. `found` gives the numbers that files on disk bear,
     /// so that none of them is handed out: list the directory of the tables for it, whole or half
-    /// written, whatever their ending.
+    /// written, whatever their ending. It is polled when the manifest is locked, so that nobody else
+    /// makes a table or deletes one behind the listing's back.
+    ///
+    /// ```
+    /// # use quipu_kv::manifest::{FileNum, Manifest};
+    /// # async fn example(dir: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (io, options) = (quipu_io::DiskIo::new()?, quipu_journal::Options::default());
+    /// let tables = dir.join("tables");
+    /// let found = async move {
+    ///     let names = std::fs::read_dir(tables)?.map(|entry| Ok(entry?.file_name()));
+    ///     let names = names.collect::<std::io::Result<Vec<_>>>()?;
+    ///     let numbers = names.iter().filter_map(|name| name.to_str()?.parse().ok());
+    ///     Ok(numbers.map(FileNum::new).collect::<Vec<_>>())
+    /// };
+    /// let manifest = Manifest::open(io, dir, options, found).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// When this answers, no later crash takes back what [`version`](Manifest::version) shows: tables
     /// that it does not name may be deleted, and [`obsolete_files`](Manifest::obsolete_files) lists
@@ -69,17 +87,17 @@ impl<I: Io> Manifest<I> {
     ///
     /// # Errors
     ///
-    /// `Journal`, as [`Journal::open`] does.
-    pub fn open(
+    /// `Journal`, as [`Journal::open`] does, and `Io` or `NoSpace` if `found` fails.
+    pub fn open<F: IntoIterator<Item = FileNum>>(
         io: I,
         dir: impl AsRef<Path>,
         options: Options,
-        found: impl IntoIterator<Item = FileNum>,
+        found: impl Future<Output = io::Result<F>> + Send + 'static,
     ) -> impl Future<Output = Result<Self>> + Send + 'static {
-        let mut found: Vec<FileNum> = found.into_iter().collect();
         let opening = Journal::<ManifestState, I>::open(io, dir, options);
         async move {
             let journal = opening.await?;
+            let mut found: Vec<FileNum> = found.await?.into_iter().collect();
             found.sort_unstable();
             found.dedup();
             let (next, orphans, missing) = journal.read(|state| {

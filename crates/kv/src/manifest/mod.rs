@@ -9,7 +9,7 @@
 //! # let dir = tempfile::tempdir()?;
 //! # let dir = dir.path();
 //! # smol::block_on(async {
-//! let manifest = Manifest::open(DiskIo::new()?, dir, Options::default(), []).await?;
+//! let manifest = Manifest::open(DiskIo::new()?, dir, Options::default(), std::future::ready(Ok([]))).await?;
 //! let users = manifest.create_keyspace("users", KeyspaceOptions::default()).await?;
 //!
 //! // A flush: take a number, write and sync the table under it, then say so.
@@ -67,8 +67,9 @@
 //!
 //! # What is asked of the caller
 //!
-//! Tables and their names are durable before they are recorded. The directory of the tables is
-//! listed at open. Files go only when they are obsolete.
+//! Tables and their names are durable before they are recorded. They are listed at open, under the
+//! manifest's lock. Files go only when they are obsolete. Tables have a directory of their own: the
+//! manifest syncs its directory, too, and a failure of that may be told to it and not to you.
 //!
 //! `examples/own_tables.rs` in the repository is a small tree with tables of its own that shows each of
 //! these steps. The command `quipu manifest` looks into a manifest, and so does [`history`].

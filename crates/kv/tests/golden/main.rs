@@ -192,6 +192,7 @@ fn the_frozen_manifest_opens_with_everything_in_it() {
     let sim = machine(&frozen());
     run(&sim, async {
         let found = [2, 3, 5, 9].map(FileNum::new);
+        let found = std::future::ready(Ok(found));
         let opening = Manifest::open(sim.io(), DIR, options(), found);
         let manifest = opening.await.unwrap();
         assert_is_golden(&manifest.version());
@@ -220,7 +221,7 @@ fn a_newer_release_reads_the_older_version_and_an_older_one_refuses_the_newer() 
         journal.close().await.unwrap();
 
         let before = files(&io).await;
-        let error = Manifest::open(io.clone(), DIR, options(), [])
+        let error = Manifest::open(io.clone(), DIR, options(), std::future::ready(Ok([])))
             .await
             .unwrap_err();
         let Error::Journal {

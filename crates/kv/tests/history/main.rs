@@ -34,7 +34,14 @@ fn options() -> Options {
 /// Opens the manifest. One that was dropped keeps its lock until a snapshot that is under way ends.
 async fn open<I: Io>(io: &I, dir: &Path, found: Vec<FileNum>) -> Manifest<I> {
     loop {
-        match Manifest::open(io.clone(), dir, options(), found.clone()).await {
+        match Manifest::open(
+            io.clone(),
+            dir,
+            options(),
+            std::future::ready(Ok(found.clone())),
+        )
+        .await
+        {
             Err(Error::Journal {
                 source: quipu_journal::Error::Locked { .. },
             }) => smol::future::yield_now().await,

@@ -145,7 +145,7 @@ impl World {
         options.log.zero_ahead_bytes = 0;
         options.log.allocation_bytes = 4096;
         options.snapshots.growth_baseline = 1000;
-        let found = self.disk.clone();
+        let found = std::future::ready(Ok(self.disk.clone()));
         let opening = Manifest::open(self.sim.io(), "dir", options, found);
         let manifest = self.sim.block_on(opening).unwrap().unwrap();
         let last = manifest.recovered().journal.last_seq.get();

@@ -12,7 +12,7 @@
 //! # let dir = tempfile::tempdir()?;
 //! # let dir = dir.path();
 //! # smol::block_on(async {
-//! # let manifest = Manifest::open(DiskIo::new()?, dir, Options::default(), []).await?;
+//! # let manifest = Manifest::open(DiskIo::new()?, dir, Options::default(), std::future::ready(Ok([]))).await?;
 //! # manifest.create_keyspace("users", KeyspaceOptions::default()).await?;
 //! # manifest.close().await?;
 //! let mut reader = Reader::<ManifestState>::open(DiskIo::new()?, dir).await?;
