@@ -1,5 +1,10 @@
 //! [`Error`]: what went wrong, and what the caller can do about it.
 
+use std::borrow::Cow;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use crate::manifest::Refusal;
 
 /// The result of this crate's operations.
@@ -31,6 +36,90 @@ pub enum Error {
         "file numbers are used up: is there a file with a number near 2^64 that does not belong here?"
     )]
     NumbersExhausted,
+
+    /// The disk said no. The cause names the operation and the path.
+    #[display("{source}")]
+    Io {
+        /// What the backend reported; part of this error's own text.
+        #[error(not(source))]
+        source: Arc<io::Error>,
+    },
+
+    /// The disk is full: make room, then try again.
+    #[display("{source}; make room and try again")]
+    NoSpace {
+        /// What the backend reported; part of this error's own text.
+        #[error(not(source))]
+        source: Arc<io::Error>,
+    },
+
+    /// A table holds something that was not written there: restore the file.
+    #[display(
+        "{} is corrupt at offset {offset}: {reason}; restore the file from a copy",
+        path.display()
+    )]
+    Corrupt {
+        /// The damaged table.
+        path: PathBuf,
+        /// Where in the file the damaged part begins.
+        offset: u64,
+        /// What is wrong with it.
+        reason: Cow<'static, str>,
+    },
+
+    /// The file's last bytes are not those of a table.
+    #[display(
+        "{} is not a table, its last bytes are wrong: restore it or move it away",
+        path.display()
+    )]
+    NotATable {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A newer release wrote this table: use that release.
+    #[display(
+        "{} has format version {found}, and this release reads up to {supported}; use a newer one",
+        path.display()
+    )]
+    UnsupportedVersion {
+        /// The file.
+        path: PathBuf,
+        /// The version that the file states.
+        found: u32,
+        /// The newest version that this release reads.
+        supported: u32,
+    },
+
+    /// This build cannot unpack what the table is packed with.
+    #[display(
+        "{} is packed with codec {found}, which this build lacks: 2 is zstd, the feature `zstd`",
+        path.display()
+    )]
+    UnsupportedCodec {
+        /// The file.
+        path: PathBuf,
+        /// The codec's number.
+        found: u32,
+    },
+
+    /// A table cannot be written as it was asked for; what is in the file is of no use.
+    #[display("the table {} cannot be written: {reason}", path.display())]
+    InvalidTable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: &'static str,
+    },
+
+    /// The key or the value is larger than a table can hold. Nothing was written.
+    #[display("{bytes} bytes are more than the limit of {limit}")]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+        /// The limit that it exceeds.
+        limit: u64,
+    },
 }
 
 impl Error {
@@ -56,7 +145,7 @@ impl Error {
                     | Journal::Closed
                     | Journal::Poisoned { .. }
             ),
-            Error::NumbersExhausted => false,
+            _ => false,
         }
     }
 }
@@ -64,6 +153,17 @@ impl Error {
 impl From<quipu_journal::Error> for Error {
     fn from(source: quipu_journal::Error) -> Self {
         Error::Journal { source }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(source: io::Error) -> Self {
+        let source = Arc::new(source);
+        if source.kind() == io::ErrorKind::StorageFull {
+            Error::NoSpace { source }
+        } else {
+            Error::Io { source }
+        }
     }
 }
 

@@ -10,5 +10,14 @@
 
 mod error;
 pub mod manifest;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "the store on top of it is being built"
+    )
+)]
+mod table;
 
 pub use error::{Error, Result};
