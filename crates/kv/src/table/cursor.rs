@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::block::{Block, Entry};
+use super::block::{Block, Entry, Start};
 use super::entry::Kind;
 use super::layout::Malformed;
 
@@ -31,6 +31,8 @@ pub(crate) struct Cursor {
 #[derive(Clone, Debug)]
 struct Current {
     at: usize,
+    /// Where the next entry begins.
+    end: Start,
     /// The key's place in `keys`.
     key: Range<usize>,
     value: Range<usize>,
@@ -91,12 +93,15 @@ impl Cursor {
 
     pub(crate) fn seek_to_first(&mut self) -> Result<bool, Malformed> {
         self.leave();
-        self.go_forward(0)
+        match self.block.as_ref().map(|block| block.first()) {
+            Some(first) => self.go_forward(first),
+            None => Ok(false),
+        }
     }
 
     pub(crate) fn seek_to_last(&mut self) -> Result<bool, Malformed> {
         self.leave();
-        let end = self.block.as_ref().map_or(0, |block| block.entries_end());
+        let end = self.block.as_ref().map_or(0, |block| block.keys_end());
         self.go_back_from(end)
     }
 
@@ -126,7 +131,7 @@ impl Cursor {
         if current.key.len() != self.keys.len() || !self.earlier.is_empty() {
             self.turn(current.key);
         }
-        self.go_forward(current.value.end)
+        self.go_forward(current.end)
     }
 
     /// Goes to the entry before; `false` before the first of the block.
@@ -142,16 +147,16 @@ impl Cursor {
         self.go_back_from(current.at)
     }
 
-    /// Goes to the entry at `at`; `keys` holds the key before it, and nothing else.
+    /// Goes to the entry that begins there; `keys` holds the key before it, and nothing else.
     #[inline]
-    fn go_forward(&mut self, at: usize) -> Result<bool, Malformed> {
+    fn go_forward(&mut self, start: Start) -> Result<bool, Malformed> {
         let Some(block) = &self.block else {
             return Ok(false);
         };
-        if at >= block.entries_end() {
+        if start.key >= block.keys_end() {
             return Ok(false);
         }
-        let entry = block.entry(at)?;
+        let entry = block.entry(start)?;
         if entry.shared > self.keys.len() {
             return Err(BACKWARDS);
         }
@@ -171,22 +176,22 @@ impl Cursor {
         if end == 0 {
             return Ok(false);
         }
-        let mut at = block.last_restart(|at| Ok(at < end))?;
+        let mut start = block.last_restart(|restart| Ok(restart.key < end))?;
         let mut before = 0..0;
-        while at < end {
-            let entry = block.entry(at)?;
+        while start.key < end {
+            let entry = block.entry(start)?;
             if entry.shared > before.len() {
                 self.leave();
                 return Err(BACKWARDS);
             }
-            let start = self.keys.len();
+            let key = self.keys.len();
             let shared = before.start..before.start + entry.shared;
             self.keys.extend_from_within(shared);
             self.keys
                 .extend_from_slice(block.bytes(entry.unshared.clone()));
-            before = start..self.keys.len();
+            before = key..self.keys.len();
             self.earlier.push(Current::new(&entry, before.clone()));
-            at = entry.end();
+            start = entry.end();
         }
         self.current = self.earlier.pop();
         Ok(self.current.is_some())
@@ -211,6 +216,7 @@ impl Current {
     fn new(entry: &Entry, key: Range<usize>) -> Self {
         Current {
             at: entry.at,
+            end: entry.end(),
             key,
             value: entry.value.clone(),
             kind: entry.kind,
