@@ -122,9 +122,21 @@ impl<F: File> TableWriter<F> {
         options: TableOptions,
     ) -> Result<Self> {
         let file = io.open(path, OpenOptions::CreateNew).await?;
+        Ok(Self::begin(file, path, filenum, io.random(), options))
+    }
+
+    /// Begins a table in an empty file; all of the file's checksums begin with `generation`.
+    pub(super) fn begin(
+        file: F,
+        path: &Path,
+        filenum: FileNum,
+        generation: u64,
+        options: TableOptions,
+    ) -> Self {
+        let output = Output::new(file, path, Seal::new(filenum.get(), generation));
         let footer = Footer {
             filenum: filenum.get(),
-            generation: io.random(),
+            generation,
             tombstones: Handle::default(),
             top: Handle::default(),
             properties: Handle::default(),
@@ -135,8 +147,8 @@ impl<F: File> TableWriter<F> {
             created: options.created,
             ..Properties::default()
         };
-        Ok(TableWriter {
-            output: Output::new(file, path, Seal::new(footer.filenum, footer.generation)),
+        TableWriter {
+            output,
             options,
             footer,
             block: BlockBuilder::new(options.restart_interval),
@@ -148,7 +160,7 @@ impl<F: File> TableWriter<F> {
             last_seq: 0,
             payload: Vec::new(),
             bound: Vec::new(),
-        })
+        }
     }
 
     /// Adds the next version: a larger key, or an older version of the same.

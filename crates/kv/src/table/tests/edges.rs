@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use bytes::Bytes;
 use quipu_io::{File, OpenOptions};
 
-use super::super::{CacheStats, Found, MAX_KEY_BYTES, MAX_VALUE_BYTES, Properties};
+use super::super::{CacheStats, Compression, Found, MAX_KEY_BYTES, MAX_VALUE_BYTES, Properties};
 use super::*;
 use crate::Error;
 use crate::manifest::KeyspaceId;
@@ -191,5 +191,39 @@ fn a_second_look_is_answered_from_the_cache() {
         // The filter knows that it is not there, and no data block is looked at.
         assert_eq!(table.get(b"ab", 9).await.unwrap(), None);
         assert_eq!((cache.stats().hits, cache.stats().blocks), (5, 2));
+    });
+}
+
+#[test]
+fn a_table_whose_write_failed_is_never_finished() {
+    let sim = machine();
+    let io = sim.io();
+    run(&sim, async {
+        let path = Path::new(PATH);
+        let options = TableOptions {
+            compression: Compression::None,
+            ..TableOptions::default()
+        };
+        let mut writer = TableWriter::create(&io, path, FILENUM, options)
+            .await
+            .unwrap();
+        sim.faults().full_after(100_000);
+        let mut failures = 0;
+        for key in 0..2_000u32 {
+            let key = key.to_be_bytes();
+            let value: Vec<u8> = (0..150u32)
+                .flat_map(|i| (i.pow(3) ^ 7).to_le_bytes())
+                .collect();
+            match writer.add(&key, 1, Kind::Put, &value).await {
+                Ok(()) => {}
+                Err(Error::NoSpace { .. }) if failures == 0 => failures += 1,
+                Err(Error::InvalidTable { .. }) if failures > 0 => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+        assert_eq!(failures, 1);
+        sim.faults().full_after(u64::MAX);
+        let finished = writer.finish().await;
+        assert!(matches!(finished, Err(Error::InvalidTable { .. })));
     });
 }

@@ -1,6 +1,8 @@
 //! Whole tables, on both backends.
 
+mod damage;
 mod edges;
+mod golden;
 mod model;
 
 use std::collections::BTreeMap;
