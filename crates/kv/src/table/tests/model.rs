@@ -217,3 +217,57 @@ fn a_large_table_answers_as_a_map_does_on_a_real_disk() {
         }
     });
 }
+
+/// Of the steps that wait for the disk, each is dropped once before it is taken.
+#[test]
+fn a_step_that_was_dropped_can_be_taken_again() {
+    let sim = machine();
+    let io = sim.io();
+    let entries: Entries = (0..400u32)
+        .map(|key| {
+            (
+                (key.to_be_bytes().to_vec(), Reverse(1)),
+                (Kind::Put, vec![7; 40]),
+            )
+        })
+        .collect();
+    run(&sim, async {
+        let options = TableOptions {
+            block_bytes: 200,
+            partition_bytes: 300,
+            compression: Compression::None,
+            ..TableOptions::default()
+        };
+        let path = Path::new(PATH);
+        let summary = write(&io, path, &entries, &[], options).await.unwrap();
+        let table = open(&io, path, summary.size, 0).await.unwrap();
+        for readahead in [0, 1024] {
+            let options = IterOptions {
+                fill_cache: false,
+                readahead,
+            };
+            let mut iter = TableIter::new(Arc::clone(&table), options);
+            let mut dropped = 0;
+            iter.seek_to_first().await.unwrap();
+            for (key, _) in entries.keys() {
+                assert_eq!(iter.key(), key);
+                if smol::future::poll_once(iter.next()).await.is_none() {
+                    dropped += 1;
+                    assert!(!iter.is_valid());
+                    iter.next().await.unwrap();
+                }
+            }
+            assert!(!iter.is_valid());
+            iter.seek_to_last().await.unwrap();
+            for (key, _) in entries.keys().rev() {
+                assert_eq!(iter.key(), key);
+                if smol::future::poll_once(iter.prev()).await.is_none() {
+                    dropped += 1;
+                    iter.prev().await.unwrap();
+                }
+            }
+            assert!(!iter.is_valid());
+            assert!(dropped > 50, "{dropped}");
+        }
+    });
+}
