@@ -6,6 +6,10 @@
 //! - The manifest is one [`Replayable`](quipu_journal::Replayable): versioned edits that add tables,
 //!   replace them by compaction, and carry a snapshot; file numbers are allocated by it.
 //! - It runs on any [`Io`](quipu_io::Io), and so in the simulator.
+//!
+//! # Features
+//!
+//! - `zstd`: tables that are packed with zstd, which is a C library and takes a C compiler to build.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod error;

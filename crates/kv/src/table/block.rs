@@ -19,7 +19,7 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::entry::{Kind, compare};
 use super::layout::{
@@ -208,8 +208,16 @@ impl Block {
         }
     }
 
-    pub(super) fn payload(&self) -> &Bytes {
-        &self.payload
+    pub(super) fn value(&self, range: Range<usize>) -> Bytes {
+        self.payload.slice(range)
+    }
+
+    /// The value there, for whom needs nothing else of the block.
+    pub(super) fn into_value(self, range: Range<usize>) -> Bytes {
+        let mut value = self.payload;
+        value.truncate(range.end);
+        value.advance(range.start);
+        value
     }
 
     /// Where the first entry begins.
@@ -403,7 +411,7 @@ mod tests {
     #[test]
     fn no_bytes_make_a_block_panic() {
         let block = block(&entries(), 4);
-        let payload = block.payload().to_vec();
+        let payload = block.payload.to_vec();
         for at in 0..payload.len() {
             for value in [0, 1, 0x7f, 0x80, 0xff] {
                 let mut damaged = payload.clone();

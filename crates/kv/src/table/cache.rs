@@ -60,7 +60,7 @@ pub(crate) struct Place {
 /// A block in memory.
 #[derive(Clone, Debug)]
 pub(crate) enum Cached {
-    Data(Arc<Block>),
+    Data(Block),
     Partition(Arc<Partition>),
 }
 
@@ -195,7 +195,7 @@ mod tests {
         let mut builder = BlockBuilder::new(16);
         builder.add(0, b"key", 1, Kind::Put, &vec![7; bytes]);
         let payload = Bytes::copy_from_slice(builder.finish());
-        Cached::Data(Arc::new(Block::decode(payload).unwrap()))
+        Cached::Data(Block::decode(payload).unwrap())
     }
 
     #[test]

@@ -7,7 +7,6 @@
 //! Invariant: after a failure the cursor stands nowhere.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -20,7 +19,7 @@ const BACKWARDS: Malformed = Malformed("an entry shares more than the one before
 /// Where a walk over a block stands.
 #[derive(Debug, Default)]
 pub(crate) struct Cursor {
-    block: Option<Arc<Block>>,
+    block: Option<Block>,
     current: Option<Current>,
     /// The current key; on the way back, the keys of all entries of the restart.
     keys: Vec<u8>,
@@ -42,7 +41,7 @@ struct Current {
 
 impl Cursor {
     /// Goes to this block, and stands nowhere in it.
-    pub(crate) fn enter(&mut self, block: Arc<Block>) {
+    pub(crate) fn enter(&mut self, block: Block) {
         self.clear();
         self.block = Some(block);
     }
@@ -86,7 +85,7 @@ impl Cursor {
     /// The value, which keeps its block in memory.
     pub(crate) fn value_bytes(&self) -> Bytes {
         match (&self.block, &self.current) {
-            (Some(block), Some(current)) => block.payload().slice(current.value.clone()),
+            (Some(block), Some(current)) => block.value(current.value.clone()),
             _ => Bytes::new(),
         }
     }

@@ -95,7 +95,7 @@ impl<F: File> TableIter<F> {
         self.cursor.value()
     }
 
-    /// The value, without a copy; it keeps its block in memory.
+    /// The value, without a copy. It keeps its block in memory, or all that was read ahead with it.
     pub(crate) fn value_bytes(&self) -> Bytes {
         self.cursor.value_bytes()
     }
@@ -253,7 +253,7 @@ impl<F: File> TableIter<F> {
     }
 
     /// A block that has been read ahead or is in the cache.
-    fn block_in_memory(&self, handle: Handle) -> Result<Option<Arc<Block>>> {
+    fn block_in_memory(&self, handle: Handle) -> Result<Option<Block>> {
         if let Some(stored) = self.run.stored(handle) {
             let keep = self.options.fill_cache;
             return self.table.unpack_block(handle, stored, keep).map(Some);
@@ -268,7 +268,7 @@ impl<F: File> TableIter<F> {
         block: usize,
         handle: Handle,
         direction: Direction,
-    ) -> Result<Arc<Block>> {
+    ) -> Result<Block> {
         let (table, keep) = (&self.table, self.options.fill_cache);
         let wanted = |neighbour| !table.is_cached(neighbour);
         let range = self.run.plan(&partition.index, block, direction, wanted);

@@ -161,7 +161,7 @@ impl<F: File> Table<F> {
         Ok(Some(Found {
             kind: entry.kind,
             seq: entry.seq,
-            value: block.payload().slice(entry.value),
+            value: block.into_value(entry.value),
         }))
     }
 
@@ -185,7 +185,7 @@ impl<F: File> Table<F> {
 
     /// The data block, if it is in the cache.
     #[inline]
-    pub(super) fn cached_block(&self, handle: Handle) -> Option<Arc<Block>> {
+    pub(super) fn cached_block(&self, handle: Handle) -> Option<Block> {
         match self.cache.get(self.place(handle))? {
             Cached::Data(block) => Some(block),
             Cached::Partition(_) => None,
@@ -197,10 +197,9 @@ impl<F: File> Table<F> {
     }
 
     /// Reads a data block.
-    pub(super) async fn read_block(&self, handle: Handle, keep: bool) -> Result<Arc<Block>> {
+    pub(super) async fn read_block(&self, handle: Handle, keep: bool) -> Result<Block> {
         let payload = self.read(handle).await?;
         let block = Block::decode(payload).map_err(|error| self.corrupt(handle, error))?;
-        let block = Arc::new(block);
         if keep {
             self.keep(handle, &block);
         }
@@ -208,19 +207,14 @@ impl<F: File> Table<F> {
     }
 
     /// The data block that `stored`, a part of a larger read, is.
-    pub(super) fn unpack_block(
-        &self,
-        handle: Handle,
-        stored: Bytes,
-        keep: bool,
-    ) -> Result<Arc<Block>> {
+    pub(super) fn unpack_block(&self, handle: Handle, stored: Bytes, keep: bool) -> Result<Block> {
         let payload = unseal(self.seal, handle.offset, stored);
         let block = payload.and_then(Block::decode);
         let block = block.map_err(|error| self.corrupt(handle, error))?;
         if !keep {
-            return Ok(Arc::new(block));
+            return Ok(block);
         }
-        let block = Arc::new(block.detached());
+        let block = block.detached();
         self.keep(handle, &block);
         Ok(block)
     }
@@ -244,8 +238,8 @@ impl<F: File> Table<F> {
         payload.map_err(|error| self.corrupt(handle, error))
     }
 
-    fn keep(&self, handle: Handle, block: &Arc<Block>) {
-        let cached = Cached::Data(Arc::clone(block));
+    fn keep(&self, handle: Handle, block: &Block) {
+        let cached = Cached::Data(block.clone());
         self.cache.insert(self.place(handle), cached);
     }
 
