@@ -187,7 +187,7 @@ impl Hasher for PlaceHasher {
 mod tests {
     use bytes::Bytes;
 
-    use super::super::block::BlockBuilder;
+    use super::super::builder::BlockBuilder;
     use super::super::entry::Kind;
     use super::*;
 

@@ -275,7 +275,7 @@ impl<F: File> TableIter<F> {
         if range == (handle.offset..handle.end()) {
             return table.read_block(handle, keep).await;
         }
-        let len = usize_of(range.end - range.start);
+        let len = range.end - range.start;
         let stored = table.read_stored(range.start, len).await?;
         let start = usize_of(handle.offset - range.start);
         let own = stored.slice(start..start + handle.bytes());

@@ -17,6 +17,7 @@
 //! - A step of a walk within a block neither waits nor allocates.
 
 mod block;
+mod builder;
 mod cache;
 mod compression;
 mod cursor;

@@ -51,61 +51,31 @@ impl<F: File> Table<F> {
         cache: Arc<BlockCache>,
     ) -> Result<Self> {
         let file = io.open(path, OpenOptions::ReadOnly).await?;
-        let corrupt = |offset, reason| corrupt(path, offset, reason);
-        let found = file.size().await?;
-        if found != size {
-            let reason = "the file is not as long as it was written";
-            return Err(corrupt(found.min(size), reason));
-        }
-        let tail_at = size.saturating_sub(TAIL_BYTES);
-        let mut tail = file.read_at(tail_at, usize_of(size - tail_at)).await?;
-        if tail.len() as u64 != size - tail_at {
-            return Err(corrupt(tail_at, "the file ends early"));
-        }
-        let footer = Footer::decode(&tail, size).map_err(|error| explain(path, size, error))?;
+        let (footer, ending) = Ending::read(&file, path, size).await?;
         if footer.filenum != filenum.get() {
+            let offset = size.saturating_sub(FOOTER_BYTES as u64);
             let reason = "the file states another number than its own";
-            return Err(corrupt(size.saturating_sub(FOOTER_BYTES as u64), reason));
+            return Err(corrupt(path, offset, reason));
         }
         if let Some(found) = Codec::unsupported(footer.codecs) {
             let path = path.to_owned();
             return Err(Error::UnsupportedCodec { path, found });
         }
-        // The order of the parts was checked with the footer: all lie behind the first one.
-        let meta_at = footer.tombstones.offset;
-        if meta_at < tail_at {
-            tail = file.read_at(meta_at, usize_of(size - meta_at)).await?;
-            if tail.len() as u64 != size - meta_at {
-                return Err(corrupt(meta_at, "the file ends early"));
-            }
-        } else {
-            tail = tail.slice(usize_of(meta_at - tail_at)..);
-        }
-        let seal = Seal::new(footer.filenum, footer.generation);
-        let part = |handle: Handle| {
-            let at = usize_of(handle.offset - meta_at);
-            let stored = tail.slice(at..at + handle.bytes());
-            let payload = unseal(seal, handle.offset, stored);
-            payload.map_err(|Malformed(reason)| corrupt(handle.offset, reason))
-        };
         let tombstones = match footer.tombstones.len {
-            0 => Ok(Vec::new()),
-            _ => tombstones::decode(&part(footer.tombstones)?),
+            0 => Vec::new(),
+            _ => ending.part(footer.tombstones, tombstones::decode)?,
         };
-        let tombstones =
-            tombstones.map_err(|Malformed(reason)| corrupt(footer.tombstones.offset, reason))?;
-        // Its own memory: the tail is not to be kept for it.
-        let top = Bytes::copy_from_slice(&part(footer.top)?);
-        let top = Index::decode(top, meta_at)
-            .map_err(|Malformed(reason)| corrupt(footer.top.offset, reason))?;
-        let properties = Properties::decode(&part(footer.properties)?)
-            .map_err(|Malformed(reason)| corrupt(footer.properties.offset, reason))?;
+        let top = ending.part(footer.top, |payload| {
+            // Its own memory: the rest of what was read is not to be kept for it.
+            Index::decode(Bytes::copy_from_slice(payload), ending.offset)
+        })?;
+        let properties = ending.part(footer.properties, Properties::decode)?;
         let id = cache.register();
         Ok(Table {
             file,
             path: path.to_owned(),
             filenum,
-            seal,
+            seal: ending.seal,
             top,
             tombstones,
             properties,
@@ -220,12 +190,8 @@ impl<F: File> Table<F> {
     }
 
     /// Reads bytes as they are in the file.
-    pub(super) async fn read_stored(&self, offset: u64, len: usize) -> Result<Bytes> {
-        let stored = self.file.read_at(offset, len).await?;
-        if stored.len() != len {
-            return Err(corrupt(&self.path, offset, "the file ends early"));
-        }
-        Ok(stored)
+    pub(super) async fn read_stored(&self, offset: u64, len: u64) -> Result<Bytes> {
+        read_all(&self.file, &self.path, offset, len).await
     }
 
     pub(super) fn corrupt(&self, handle: Handle, Malformed(reason): Malformed) -> Error {
@@ -233,7 +199,9 @@ impl<F: File> Table<F> {
     }
 
     async fn read(&self, handle: Handle) -> Result<Bytes> {
-        let stored = self.read_stored(handle.offset, handle.bytes()).await?;
+        let stored = self
+            .read_stored(handle.offset, u64::from(handle.len))
+            .await?;
         let payload = unseal(self.seal, handle.offset, stored);
         payload.map_err(|error| self.corrupt(handle, error))
     }
@@ -249,6 +217,63 @@ impl<F: File> Table<F> {
             offset: handle.offset,
         }
     }
+}
+
+/// The parts behind the data, as they were read.
+struct Ending<'a> {
+    path: &'a Path,
+    seal: Seal,
+    offset: u64,
+    stored: Bytes,
+}
+
+impl<'a> Ending<'a> {
+    /// Reads the footer, and what stands before it.
+    async fn read<F: File>(file: &F, path: &'a Path, size: u64) -> Result<(Footer, Self)> {
+        let found = file.size().await?;
+        if found != size {
+            let reason = "the file is not as long as it was written";
+            return Err(corrupt(path, found.min(size), reason));
+        }
+        let tail_at = size.saturating_sub(TAIL_BYTES);
+        let tail = read_all(file, path, tail_at, size - tail_at).await?;
+        let footer = Footer::decode(&tail, size).map_err(|error| explain(path, size, error))?;
+        // The order of the parts was checked with the footer: all lie behind the first one.
+        let offset = footer.tombstones.offset;
+        let stored = match offset.checked_sub(tail_at) {
+            Some(start) => tail.slice(usize_of(start)..),
+            None => read_all(file, path, offset, size - offset).await?,
+        };
+        let seal = Seal::new(footer.filenum, footer.generation);
+        let ending = Ending {
+            path,
+            seal,
+            offset,
+            stored,
+        };
+        Ok((footer, ending))
+    }
+
+    fn part<T>(
+        &self,
+        handle: Handle,
+        decode: impl FnOnce(&[u8]) -> Result<T, Malformed>,
+    ) -> Result<T> {
+        let start = usize_of(handle.offset - self.offset);
+        let stored = self.stored.slice(start..start + handle.bytes());
+        let payload = unseal(self.seal, handle.offset, stored);
+        let part = payload.and_then(|payload| decode(&payload));
+        part.map_err(|Malformed(reason)| corrupt(self.path, handle.offset, reason))
+    }
+}
+
+/// Reads exactly this part of a file.
+async fn read_all<F: File>(file: &F, path: &Path, offset: u64, len: u64) -> Result<Bytes> {
+    let stored = file.read_at(offset, usize_of(len)).await?;
+    if stored.len() as u64 != len {
+        return Err(corrupt(path, offset, "the file ends early"));
+    }
+    Ok(stored)
 }
 
 /// The payload of a block as it was stored at `offset`, verified and unpacked.

@@ -15,7 +15,7 @@ use std::path::Path;
 use bytes::Bytes;
 use quipu_io::{File, Io, OpenOptions};
 
-use super::block::BlockBuilder;
+use super::builder::BlockBuilder;
 use super::compression::Compression;
 use super::entry::{Kind, RangeTombstone};
 use super::footer::Footer;
