@@ -3,7 +3,7 @@
 
 use std::cmp::Reverse;
 
-use quipu_io::sim::SimIo;
+use quipu_io::sim::{Fault, Operation, SimIo};
 use quipu_io::{Bytes, File, Io, OpenOptions};
 
 use super::super::Compression;
@@ -293,5 +293,38 @@ fn a_file_that_ends_while_it_is_read_is_told() {
             }
         }
         assert!((200..400).contains(&errors), "{errors}");
+    });
+}
+
+#[test]
+fn what_failed_once_is_told_once() {
+    let sim = machine();
+    let io = sim.io();
+    run(&sim, async {
+        let path = Path::new(PATH);
+        let entries = entries(600, 64);
+        let writing = write(&io, path, &entries, &[], options(1024, 300));
+        let summary = writing.await.unwrap();
+        let table = open(&io, path, summary.size, 1 << 20).await.unwrap();
+        let mut told = (0, 0);
+        for ((key, seq), (_, value)) in &entries {
+            let strike = seq.0 % 40;
+            match strike {
+                0 => sim.faults().strike_nth(Fault::FlippedRead, 1),
+                20 => sim.faults().strike_nth(Fault::Error(Operation::ReadAt), 1),
+                _ => {}
+            }
+            match table.get(key, seq.0).await {
+                Ok(found) => assert_eq!(found.unwrap().value, value),
+                Err(Error::Corrupt { .. }) => told.0 += 1,
+                Err(Error::Io { .. }) => told.1 += 1,
+                Err(other) => panic!("{other}"),
+            }
+            let found = table.get(key, seq.0).await;
+            if strike % 20 != 0 {
+                assert_eq!(found.unwrap().unwrap().value, value);
+            }
+        }
+        assert!(told.0 > 0 && told.1 > 0, "{told:?}");
     });
 }

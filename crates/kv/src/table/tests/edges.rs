@@ -227,3 +227,26 @@ fn a_table_whose_write_failed_is_never_finished() {
         assert!(matches!(finished, Err(Error::InvalidTable { .. })));
     });
 }
+
+/// The store runs all of this in tasks, on any backend. That it compiles is the test.
+#[test]
+fn what_waits_can_change_threads() {
+    fn is_send(_: impl Send) {}
+    async fn all<I: Io>(io: &I, options: TableOptions) -> Result<()> {
+        let path = Path::new(PATH);
+        let mut writer = TableWriter::create(io, path, FILENUM, options).await?;
+        writer.add(b"key", 1, Kind::Put, b"value").await?;
+        let size = writer.finish().await?.size;
+        let table = open(io, path, size, 0).await?;
+        table.get(b"key", 1).await?;
+        let mut iter = TableIter::new(table, IterOptions::default());
+        iter.seek(b"key", 1).await?;
+        iter.seek_for_prev(b"key", 1).await?;
+        while iter.next().await? || iter.prev().await? {}
+        Ok(())
+    }
+    fn check<I: Io>(io: &I) {
+        is_send(all(io, TableOptions::default()));
+    }
+    check(&machine().io());
+}
