@@ -8,6 +8,15 @@
 //! - It runs on any [`Io`](quipu_io::Io), and so in the simulator.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "the store that runs compactions is being built"
+    )
+)]
+pub mod compaction;
 mod error;
 pub mod manifest;
 
