@@ -209,18 +209,36 @@ fn into_next(
         if !drops && !at.overlaps_too_much(next, &inputs) {
             return Some(Compaction::of(Kind::Move, reason, inputs, next));
         }
-    } else {
-        // What else of this level lies above the same tables below goes along for nothing.
-        let wider = at.overlapping(table.level, &hull(inputs.iter().chain(&beside))?);
-        let reaches_no_more = at.overlapping(next, &hull(&wider)?).len() == beside.len();
-        let total = bytes(&wider).saturating_add(bytes(&beside));
-        if reaches_no_more && !at.is_any_running(&wider) && total <= at.options.max_compaction_bytes
-        {
-            inputs = wider;
-        }
+    }
+    let wider = above(at, &inputs, &beside, next);
+    let total = bytes(&wider).saturating_add(bytes(&beside));
+    if !at.is_any_running(&wider) && total <= at.options.max_compaction_bytes {
+        inputs = wider;
     }
     inputs.extend(beside);
     Some(at.merge(reason, inputs, next))
+}
+
+/// These tables, and the neighbours that lie above the same tables of the next level and no others:
+/// they go along for nothing.
+fn above(
+    at: &Situation<'_>,
+    tables: &[Arc<SstMetadata>],
+    beside: &[Arc<SstMetadata>],
+    next: u32,
+) -> Vec<Arc<SstMetadata>> {
+    let (Some(first), Some(range)) = (tables.first(), hull(beside)) else {
+        return tables.to_vec();
+    };
+    let mut wider = match hull(tables.iter().chain(beside)) {
+        Some(range) => at.overlapping(first.level, &range),
+        None => Vec::new(),
+    };
+    wider.retain(|table| {
+        let below = at.overlapping(next, &keys(table));
+        below.iter().all(|below| range.contains(&&*below.smallest))
+    });
+    wider
 }
 
 /// A table that is mostly tombstones: where they hide nothing any more it is written anew without

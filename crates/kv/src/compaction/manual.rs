@@ -32,7 +32,8 @@ pub(crate) enum Manual {
 /// The next compaction that brings the tables of a range down. For all keys, give no bounds: a full
 /// compaction.
 ///
-/// What is flushed meanwhile is brought down as well.
+/// What is flushed meanwhile is brought down as well. In the time-window strategy the range ends up
+/// in one run, so that its tables expire with their latest entry.
 pub(crate) fn compact_range(at: &Situation<'_>, range: KeyRange<'_>) -> Manual {
     let holding = at.keyspace.levels();
     let mut holding = holding.filter(|level| level.overlapping(range).next().is_some());

@@ -35,9 +35,11 @@ fn whole(at: &Situation<'_>, level: u32, reason: Reason) -> Option<Compaction> {
     if at.is_any_running(&inputs) || at.is_any_running(&lower) {
         return None;
     }
-    if lower.is_empty() && are_disjoint(&inputs) {
+    let upper = inputs.len();
+    inputs.extend(lower);
+    if are_disjoint(&inputs) {
+        inputs.truncate(upper);
         return Some(Compaction::of(Kind::Move, reason, inputs, level + 1));
     }
-    inputs.extend(lower);
     Some(at.merge(reason, inputs, level + 1))
 }

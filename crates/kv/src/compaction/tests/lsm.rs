@@ -367,6 +367,10 @@ impl Lsm {
         usize::try_from(merges + moves + drops).unwrap()
     }
 
+    pub(super) fn tombstones(&self) -> u64 {
+        self.keyspace().tables().map(|table| table.tombstones).sum()
+    }
+
     pub(super) fn runs(&self) -> usize {
         let levels = self.keyspace().levels();
         levels
