@@ -5,7 +5,7 @@
 //!
 //! Invariants of every compaction that is picked:
 //! - None of its inputs is running.
-//! - It keeps the order of ages ([`age`]): a table that stays and has a key in common with an input
+//! - It keeps the order of ages: a table that stays and has a key in common with an input
 //!   is above the outputs if its entries are newer, and below them if they are older.
 //! - The outputs of a merge lie between the smallest and the largest key of its inputs, and no table
 //!   that stays in their level does.

@@ -4,8 +4,9 @@
 //! the tables of level 0, the newest first, then the levels.
 //!
 //! Invariants:
-//! - Runs are merged with their neighbours only, and with the newest of level 0 all older ones of
-//!   level 0 go along, while none of them is running: what stays in level 0 is newer than what left.
+//! - Runs are merged with their neighbours only, and with one of level 0 all older ones of level 0
+//!   go along: what stays there is newer than what left, and while some of it is on its way, nothing
+//!   else leaves.
 //! - A merged run gets the highest number below the next older run, and [`OLDEST`] if there is none.
 //!   That is its oldest input's number or a free one between, so runs that are merged at once never
 //!   get the same.
@@ -92,10 +93,8 @@ impl<'a> Runs<'a> {
 
     /// Whether these runs can be made one: none is running, and nothing older stays in level 0.
     pub(super) fn may_merge(&self, range: &Range<usize>) -> bool {
-        let idle = |runs: &[Run<'_>]| runs.iter().all(|run| !run.is_running);
-        let touches_level0 = range.start < self.flushed;
-        idle(&self.list[range.clone()])
-            && (!touches_level0 || (range.end >= self.flushed && idle(&self.list[..self.flushed])))
+        let leaves_older_in_level0 = range.start < self.flushed && range.end < self.flushed;
+        !leaves_older_in_level0 && self.list[range.clone()].iter().all(|run| !run.is_running)
     }
 
     /// Makes these runs one, or makes room for it; `None` if they have to wait for others.

@@ -2,6 +2,7 @@
 //! and its model is the newest entry of each key.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Bound, RangeInclusive};
 
 use quipu_journal::Replayable;
 
@@ -158,6 +159,15 @@ impl Lsm {
             any = true;
         }
         any
+    }
+
+    /// Begins one step of a manual compaction, if there is one and it need not wait.
+    pub(super) fn begin_manual(&mut self, keys: RangeInclusive<u32>) {
+        let (first, last) = (keys.start().to_be_bytes(), keys.end().to_be_bytes());
+        let range = (Bound::Included(&first[..]), Bound::Included(&last[..]));
+        if let Manual::Next(picked) = compact_range(&self.situation(), range) {
+            self.start(picked);
+        }
     }
 
     fn start(&mut self, picked: Compaction) {
@@ -333,22 +343,21 @@ impl Lsm {
         }
     }
 
-    /// Runs all that is picked to its end, and says how many there were.
-    pub(super) fn settle(&mut self, slots: usize, place: &mut impl FnMut() -> usize) -> usize {
+    /// Runs all that is picked to its end, of which there must not be more than so many.
+    pub(super) fn settle(&mut self, slots: usize, most: usize, mut place: impl FnMut() -> usize) {
         let before = self.done();
         while self.begin(slots) || !self.running.is_empty() {
-            let place = place();
-            self.work(50 * ENTRY_BYTES, place);
+            self.work(50 * ENTRY_BYTES, place());
+            let done = self.done() - before;
+            assert!(done <= most, "no end after {done}: {}", self.shape());
         }
-        self.done() - before
     }
 
     /// Runs a manual compaction of all keys to its end.
     pub(super) fn compact_all(&mut self) -> usize {
-        use std::ops::Bound::Unbounded;
         let before = self.done();
         loop {
-            match compact_range(&self.situation(), (Unbounded, Unbounded)) {
+            match compact_range(&self.situation(), (Bound::Unbounded, Bound::Unbounded)) {
                 Manual::Next(picked) => self.start(picked),
                 Manual::Busy => {}
                 Manual::Done => return self.done() - before,
