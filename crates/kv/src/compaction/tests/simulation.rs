@@ -40,7 +40,7 @@ enum Load {
     FillSequential,
     /// Any of the keys.
     Overwrite,
-    /// Any of the keys, and a third of the entries are tombstones.
+    /// Any of the keys, and two thirds of the entries are tombstones.
     Delete,
     /// Some of the keys, next to each other.
     Clustered,
@@ -103,9 +103,10 @@ impl History {
                 let first = u32::try_from(random.below(self.keys.into())).unwrap();
                 lsm.begin_manual(first..=first + self.keys / 8);
             }
-            if self.hectic && random.below(20) == 0 {
+            let is_near_end = step + 40 == self.flushes;
+            if self.hectic && (is_near_end || random.below(20) == 0 && step + 40 < self.flushes) {
                 lsm.drop_snapshot();
-                if random.below(2) == 0 {
+                if is_near_end || random.below(2) == 0 {
                     lsm.take_snapshot();
                 }
             }
@@ -165,7 +166,7 @@ impl History {
                 0
             };
             let is_tombstone = match self.load {
-                Load::Delete => random.below(3) == 0,
+                Load::Delete => random.below(3) > 0,
                 Load::Clustered => cluster.is_multiple_of(3),
                 _ => false,
             };
