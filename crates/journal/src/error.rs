@@ -111,7 +111,8 @@ pub enum Error {
         reason: String,
     },
 
-    /// `Replayable::apply` panicked on this edit, live or in replay.
+    /// `Replayable::apply` panicked on this edit, live or in replay, or what was to follow an append to
+    /// a log did.
     #[display("applying edit {seq} panicked; apply must be total, mend it and open again")]
     Apply {
         /// The edit.

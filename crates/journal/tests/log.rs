@@ -9,6 +9,7 @@
 mod common;
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use common::{Files, Map, small_options};
 use futures::future::join_all;
@@ -123,6 +124,53 @@ fn appends_of_both_kinds_from_many_threads_keep_their_order() {
         assert_eq!(round, next[usize::from(thread[0])].to_le_bytes());
         next[usize::from(thread[0])] += 1;
     }
+}
+
+#[test]
+fn what_follows_an_append_comes_in_order_and_before_its_answer() {
+    let dir = tempdir().unwrap();
+    let (log, _) = open(dir.path());
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for thread in 0..4u64 {
+            let (log, seen) = (log.clone(), seen.clone());
+            scope.spawn(move || {
+                for number in 0..200 {
+                    let durability = match (thread + number) % 2 {
+                        0 => Durability::Disk,
+                        _ => Durability::Os,
+                    };
+                    let noted = seen.clone();
+                    let then = move |seq| noted.lock().unwrap().push(seq);
+                    let append = log.append_then(payload(number), durability, then);
+                    // Whether or not anybody waits.
+                    if number % 3 > 0 {
+                        let seq = block_on(append).unwrap();
+                        assert!(seen.lock().unwrap().contains(&seq));
+                    }
+                }
+            });
+        }
+    });
+    block_on(log.close()).unwrap();
+    let seen = seen.lock().unwrap();
+    assert!(seen.iter().copied().eq((1..=800).map(Seq::new)));
+    let refused = log.append_then(b"late", Durability::Disk, |_| panic!("it was not appended"));
+    assert!(matches!(block_on(refused), Err(Error::Closed)));
+}
+
+#[test]
+fn a_panic_in_what_follows_stops_the_log_and_strands_nobody() {
+    let dir = tempdir().unwrap();
+    let (log, _) = open(dir.path());
+    let first = log.append_then(b"first", Durability::Disk, |_| panic!("on purpose"));
+    let second = log.append(b"second", Durability::Disk);
+    assert!(matches!(block_on(first), Err(Error::Apply { .. })));
+    assert!(block_on(second).is_err());
+    assert!(block_on(log.append(b"third", Durability::Disk)).is_err());
+    drop(log);
+    let (_, payloads) = open(dir.path());
+    assert_eq!(payloads[0].1, &b"first"[..]);
 }
 
 #[test]

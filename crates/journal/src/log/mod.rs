@@ -13,6 +13,7 @@ pub(crate) mod waiting;
 
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -134,7 +135,25 @@ impl<I: Io> Log<I> {
     /// Fails with `NotCommitted` (no space, and nothing was written), `InDoubt`, `Poisoned`,
     /// `TooLarge`, `Overloaded` or `Closed`.
     pub fn append(&self, payload: impl AsRef<[u8]>, durability: Durability) -> LogAppend {
-        let payload = payload.as_ref();
+        self.queue(payload.as_ref(), durability, None)
+    }
+
+    /// Appends a payload, and calls `then` with its number once it is as durable as was asked.
+    ///
+    /// The calls come in the order of the numbers, each before its append is answered, whether or
+    /// not anybody waits for that: what is derived from the log can be kept in step with it. They are
+    /// made by whoever drives the round, so `then` must be short, and must not wait for the log. It
+    /// is not called when the append fails. Everything else is as for [`append`](Log::append).
+    pub fn append_then(
+        &self,
+        payload: impl AsRef<[u8]>,
+        durability: Durability,
+        then: impl FnOnce(Seq) + Send + 'static,
+    ) -> LogAppend {
+        self.queue(payload.as_ref(), durability, Some(Box::new(then)))
+    }
+
+    fn queue(&self, payload: &[u8], durability: Durability, then: Option<Then>) -> LogAppend {
         let limit = self.core.options.max_edit_bytes;
         if payload.len() > limit {
             let (bytes, limit) = (payload.len() as u64, limit as u64);
@@ -149,10 +168,9 @@ impl<I: Io> Log<I> {
             Durability::Disk => Waiting::patient(&self.core.patience),
             Durability::Os => Waiting::brief(&self.core.patience),
         };
-        match self
-            .core
-            .append(&[&len.to_le_bytes(), payload], 1, answer, sync)
-        {
+        let ticket = Ticket { answer, then };
+        let parts: &[&[u8]] = &[&len.to_le_bytes(), payload];
+        match self.core.append(parts, 1, ticket, sync) {
             Ok(()) => LogAppend(waiting),
             Err(error) => LogAppend(Waiting::refused(error)),
         }
@@ -346,26 +364,46 @@ fn reach(segments: &[SegmentSpan]) -> Seq {
 #[derive(Debug)]
 pub(crate) struct Acknowledge;
 
+/// What an append leaves in the queue.
+pub(crate) struct Ticket {
+    answer: Answer<Seq>,
+    then: Option<Then>,
+}
+
+type Then = Box<dyn FnOnce(Seq) + Send>;
+
 impl<I: Io> Machine<I> for Acknowledge {
-    type Ticket = Answer<Seq>;
+    type Ticket = Ticket;
 
     fn commit(
         &self,
         first: Seq,
-        tickets: Vec<(Answer<Seq>, u32)>,
-        _stop: impl FnOnce(&Error),
+        tickets: Vec<(Ticket, u32)>,
+        stop: impl FnOnce(&Error),
     ) -> Result<()> {
         let mut seq = first;
-        for (answer, edits) in tickets {
+        let mut tickets = tickets.into_iter();
+        while let Some((ticket, edits)) = tickets.next() {
+            if let Some(then) = ticket.then
+                && catch_unwind(AssertUnwindSafe(|| then(seq))).is_err()
+            {
+                let error = Error::Apply { seq };
+                stop(&error);
+                let rest = tickets.map(|(ticket, _)| ticket.answer);
+                for answer in [ticket.answer].into_iter().chain(rest) {
+                    let _ = answer.send(Err(error.clone()));
+                }
+                return Err(error);
+            }
             // Nobody may be waiting any more.
-            let _ = answer.send(Ok(seq));
+            let _ = ticket.answer.send(Ok(seq));
             seq = seq.plus(u64::from(edits));
         }
         Ok(())
     }
 
-    fn reject(&self, ticket: Answer<Seq>, error: Error) {
-        let _ = ticket.send(Err(error));
+    fn reject(&self, ticket: Ticket, error: Error) {
+        let _ = ticket.answer.send(Err(error));
     }
 }
 

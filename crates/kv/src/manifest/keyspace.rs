@@ -27,6 +27,9 @@ use crate::tree::{Item, Tree};
 pub struct KeyspaceId(u32);
 
 impl KeyspaceId {
+    /// The first keyspace that is created: that of a store's own, unnamed operations.
+    pub const DEFAULT: KeyspaceId = KeyspaceId(0);
+
     /// The number as a type.
     pub const fn new(number: u32) -> Self {
         KeyspaceId(number)

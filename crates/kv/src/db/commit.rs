@@ -1,0 +1,124 @@
+//! The write path: from a batch to what readers see.
+//!
+//! Invariants:
+//! - Numbers are given, and batches queued in the log, under one lock: the order of the log is the
+//!   order of the numbers.
+//! - A batch gets into the memtables when the log has it as durably as was asked, in the order of the
+//!   log, and becomes visible as a whole. One that failed never gets there.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use quipu_io::{Io, Runtime};
+use quipu_journal::Seq;
+use quipu_journal::log::Durability;
+
+use super::core::{Core, lock};
+use super::marks::Mark;
+use super::pressure::Pressure;
+use super::view::{Frozen, View};
+use crate::batch::{WriteBatch, Writes};
+use crate::{Error, Result};
+
+/// What is decided under the lock of commits.
+#[derive(Debug)]
+pub(crate) struct Commits {
+    /// The number of the next write.
+    pub(crate) next_seq: u64,
+}
+
+impl<I: Io + Runtime> Core<I> {
+    /// Queues a batch, at once unless the store has to slow writers down.
+    pub(crate) fn write(
+        self: &Arc<Self>,
+        batch: WriteBatch,
+        durability: Durability,
+    ) -> impl Future<Output = Result<()>> + Send + 'static {
+        let core = self.clone();
+        let begun = match core.pressure() {
+            Pressure::None => Ok(core.submit(batch, durability)),
+            _ => Err(batch),
+        };
+        async move {
+            match begun {
+                Ok(submitted) => submitted?.await,
+                Err(batch) => {
+                    core.admit().await?;
+                    core.submit(batch, durability)?.await
+                }
+            }
+        }
+    }
+
+    /// Gives numbers to a batch and hands it to the log.
+    fn submit(
+        self: &Arc<Self>,
+        batch: WriteBatch,
+        durability: Durability,
+    ) -> Result<impl Future<Output = Result<()>> + Send + use<I>> {
+        self.check_open()?;
+        self.check_keyspaces(&batch)?;
+        let mut commits = self.commits();
+        let first = commits.next_seq;
+        commits.next_seq = first.saturating_add(batch.len() as u64);
+        let payload = batch.seal(first);
+        let appended = self.options.wal.then(|| {
+            let (core, writes) = (self.clone(), payload.clone());
+            let then = move |log| core.apply(writes, Some(log));
+            self.wal.append_then(&payload, durability, then)
+        });
+        if appended.is_none() {
+            self.apply(payload, None);
+        }
+        drop(commits);
+        Ok(async {
+            match appended {
+                Some(appended) => appended.await.map(drop).map_err(Error::wal),
+                None => Ok(()),
+            }
+        })
+    }
+
+    /// Puts a batch into the memtables and makes it visible. Called in the order of numbers.
+    fn apply(self: &Arc<Self>, payload: Bytes, log: Option<Seq>) {
+        let mut writes = Writes::new(payload).expect("the store has encoded it");
+        let time = self.now();
+        let mut full = false;
+        let views = self.views();
+        while let Some((keyspace, write)) = writes.next().expect("the store has encoded it") {
+            // A keyspace that was dropped meanwhile has no use for it.
+            if let Some(view) = views.get(&keyspace) {
+                view.active.insert(time, [write]);
+                full |= view.active.bytes() >= self.options.memtable_bytes;
+            }
+        }
+        drop(views);
+        let last = writes.next_seq() - 1;
+        self.visible.store(last, Ordering::Release);
+        if let Some(log) = log {
+            lock(&self.marks).push(Mark { log, seq: last });
+        }
+        if full {
+            self.freeze(|view| view.active.bytes() >= self.options.memtable_bytes);
+            self.kick();
+        }
+    }
+
+    /// Gives fresh memtables to the keyspaces that are chosen and have something in theirs.
+    pub(crate) fn freeze(&self, choose: impl Fn(&View<I>) -> bool) {
+        let mut views = self.views_mut();
+        // Nothing is being applied while the views are changed.
+        let through = self.visible();
+        for view in views.values_mut() {
+            if !view.active.is_empty() && choose(view) {
+                let mut next = View::clone(view);
+                let memtable = std::mem::take(&mut next.active);
+                next.frozen.insert(0, Frozen { memtable, through });
+                *view = Arc::new(next);
+            }
+        }
+        self.feel_pressure(&views);
+    }
+}

@@ -1,0 +1,303 @@
+//! [`Db`]: the store.
+
+mod background;
+mod bell;
+mod commit;
+mod compact;
+mod core;
+mod flush;
+mod keyspace;
+mod marks;
+mod options;
+mod pressure;
+mod read;
+mod recovery;
+mod scan;
+mod snapshot;
+mod snapshots;
+mod stats;
+mod tables;
+mod view;
+
+use std::fmt;
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use quipu_io::{DiskIo, Io, Runtime};
+use quipu_journal::log::Durability;
+
+use self::core::{Core, lock};
+
+pub use keyspace::KeyspaceHandle;
+pub use options::Options;
+pub use pressure::{Held, Pressure};
+pub use recovery::Recovered;
+pub use scan::Scan;
+pub use snapshot::Snapshot;
+pub use stats::Stats;
+
+use crate::manifest::{KeyspaceId, KeyspaceOptions};
+use crate::{Error, Result, WriteBatch};
+
+/// An embedded key-value store. A clone is another handle to the same one.
+///
+/// See the [front page](crate) for an example and for what is guaranteed. The operations here are of
+/// the default keyspace; [`keyspace`](Db::keyspace) gives others.
+pub struct Db<I: Io = DiskIo> {
+    core: Arc<Core<I>>,
+    recovered: Arc<Recovered>,
+}
+
+impl<I: Io + Runtime> Db<I> {
+    /// Opens the store in `dir`, or begins one.
+    ///
+    /// When this answers, everything that it shows is durable. It runs on the backend's own threads,
+    /// and to its end even if the future is dropped.
+    ///
+    /// # Errors
+    ///
+    /// - `Journal` and `Wal`, as [`Journal::open`](quipu_journal::Journal::open) fails; with `Locked`
+    ///   while it is open elsewhere.
+    /// - `MissingTable`, `Corrupt`: what the manifest names is not there, or damaged.
+    /// - `Io`.
+    pub fn open(
+        io: I,
+        dir: impl AsRef<Path>,
+        options: Options,
+    ) -> impl Future<Output = Result<Self>> + Send + 'static {
+        let dir = dir.as_ref().to_owned();
+        let (answer, waiting) = futures::channel::oneshot::channel();
+        let opener = io.clone();
+        io.spawn(async move {
+            let opened = recovery::open(opener, dir, options).await;
+            // If nobody is waiting any more, the store ends here.
+            let _ = answer.send(opened.map(|(core, recovered)| Db {
+                core: Arc::new(core),
+                recovered: Arc::new(recovered),
+            }));
+        });
+        async {
+            let db = waiting.await.map_err(|_| Error::Closed)??;
+            db.core.kick();
+            Ok(db)
+        }
+    }
+
+    /// The newest value of a key.
+    pub async fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Bytes>> {
+        self.core.get(KeyspaceId::DEFAULT, key.as_ref()).await
+    }
+
+    /// The newest values of several keys, all as of the same moment, in the order of the keys given.
+    pub async fn multi_get<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Bytes>>> {
+        self.core.multi_get(KeyspaceId::DEFAULT, keys).await
+    }
+
+    /// Sets a key, durably.
+    pub fn put(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> impl Future<Output = Result<()>> + Send + 'static {
+        let (key, value) = (key.as_ref(), value.as_ref());
+        let mut batch = WriteBatch::with_capacity(key.len() + value.len());
+        batch.put(key, value);
+        self.write(batch, Durability::Disk)
+    }
+
+    /// Deletes a key, durably. It need not be there.
+    pub fn delete(
+        &self,
+        key: impl AsRef<[u8]>,
+    ) -> impl Future<Output = Result<()>> + Send + 'static {
+        let mut batch = WriteBatch::new();
+        batch.delete(key);
+        self.write(batch, Durability::Disk)
+    }
+
+    /// Deletes the keys from `start` up to, and without, `end`, durably.
+    pub fn delete_range(
+        &self,
+        start: impl AsRef<[u8]>,
+        end: impl AsRef<[u8]>,
+    ) -> impl Future<Output = Result<()>> + Send + 'static {
+        let mut batch = WriteBatch::new();
+        batch.delete_range(start, end);
+        self.write(batch, Durability::Disk)
+    }
+
+    /// Applies a batch: all of it becomes visible at once, when it is as durable as is asked.
+    ///
+    /// It is queued when this is called, so the order of calls is the order of writes, unless the
+    /// store has to hold writers back ([`Stats::pressure`]): then it is queued when the future has
+    /// waited for that. Dropping the future before takes it back; after that, nothing does.
+    ///
+    /// # Errors
+    ///
+    /// - `Wal` with `NotCommitted`: it was not written and never will be.
+    /// - `Wal` with `InDoubt` or `Poisoned`: the disk failed. Close the store and open it again, which
+    ///   decides whether it is there.
+    /// - `UnknownKeyspace`, `Closed`; while writers are stalled, whatever keeps flushes from going on.
+    pub fn write(
+        &self,
+        batch: WriteBatch,
+        durability: Durability,
+    ) -> impl Future<Output = Result<()>> + Send + 'static {
+        self.core.write(batch, durability)
+    }
+
+    /// The pairs of a range, in the order of keys, as of now.
+    pub fn scan<'a>(&self, keys: impl std::ops::RangeBounds<&'a [u8]>) -> Result<Scan<I>> {
+        self.core.scan(KeyspaceId::DEFAULT, &keys, false)
+    }
+
+    /// The pairs of a range in reverse order, as of now.
+    pub fn scan_reverse<'a>(&self, keys: impl std::ops::RangeBounds<&'a [u8]>) -> Result<Scan<I>> {
+        self.core.scan(KeyspaceId::DEFAULT, &keys, true)
+    }
+
+    /// The pairs whose keys begin with `prefix`, in the order of keys, as of now.
+    pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Result<Scan<I>> {
+        self.core.prefix(KeyspaceId::DEFAULT, prefix.as_ref())
+    }
+
+    /// The store as of now, for as long as the snapshot is held.
+    pub fn snapshot(&self) -> Snapshot<I> {
+        Snapshot::new(self.core.clone())
+    }
+
+    /// The keyspace of this name, if there is one.
+    pub fn keyspace(&self, name: &str) -> Option<KeyspaceHandle<I>> {
+        let views = self.core.views();
+        let view = views.values().find(|view| *view.name == *name)?;
+        Some(KeyspaceHandle::new(self.core.clone(), view.id))
+    }
+
+    /// Creates a keyspace.
+    pub async fn create_keyspace(&self, name: &str) -> Result<KeyspaceHandle<I>> {
+        let id = self.core.create_keyspace(name).await?;
+        Ok(KeyspaceHandle::new(self.core.clone(), id))
+    }
+
+    /// Drops a keyspace and everything in it.
+    pub async fn drop_keyspace(&self, keyspace: KeyspaceId) -> Result<()> {
+        self.core.drop_keyspace(keyspace).await
+    }
+
+    /// Writes everything that is in memory now as tables, and waits for it.
+    pub async fn flush(&self) -> Result<()> {
+        self.core.check_open()?;
+        // What failed before is tried again.
+        drop(self.core.take_failure());
+        self.core.freeze(|_| true);
+        self.core.flushed().await
+    }
+
+    /// Brings everything of a range down to the lowest level, so that no more is kept of it than is
+    /// visible: with `..`, a full compaction. What is in memory is flushed first.
+    pub async fn compact_range<'a>(
+        &self,
+        keys: impl std::ops::RangeBounds<&'a [u8]>,
+    ) -> Result<()> {
+        self.flush().await?;
+        let range = (keys.start_bound().cloned(), keys.end_bound().cloned());
+        self.core.compact_range(KeyspaceId::DEFAULT, range).await
+    }
+
+    /// What the store has done, and holds.
+    pub fn stats(&self) -> Stats {
+        let counters = &self.core.stats;
+        let views = self.core.views();
+        let frozen = views.values().flat_map(|view| &view.frozen);
+        let memtables = views.values().map(|view| &view.active);
+        let memtables = memtables.chain(frozen.clone().map(|frozen| &frozen.memtable));
+        let memtable_bytes = memtables.map(|memtable| memtable.bytes()).sum();
+        let frozen_memtables = frozen.count();
+        drop(views);
+        let version = self.core.manifest.version();
+        Stats {
+            last_seq: self.core.visible(),
+            memtable_bytes,
+            frozen_memtables,
+            tables: version.len(),
+            table_bytes: version.bytes(),
+            flushes: counters.flushes.load(Ordering::Relaxed),
+            compactions: counters.compactions.load(Ordering::Relaxed),
+            compacted_in: counters.compacted_in.load(Ordering::Relaxed),
+            compacted_out: counters.compacted_out.load(Ordering::Relaxed),
+            slowed: counters.slowed.load(Ordering::Relaxed),
+            stalled: counters.stalled.load(Ordering::Relaxed),
+            pressure: self.core.pressure(),
+        }
+    }
+
+    /// What open found.
+    pub fn recovered(&self) -> &Recovered {
+        &self.recovered
+    }
+
+    /// Ends all handles: finishes what is queued and what runs in the background, and releases the
+    /// locks. Without a write-ahead log, flushes everything first.
+    ///
+    /// Without it the next open finds the log unclean, and loses nothing that was answered.
+    pub async fn close(&self) -> Result<()> {
+        self.core.check_open()?;
+        if !self.core.options.wal {
+            self.flush().await?;
+        }
+        lock(&self.core.work).is_closed = true;
+        self.core.idle().await;
+        let log = self.core.wal.close().await;
+        let manifest = self.core.manifest.close().await;
+        log.map_err(Error::wal)?;
+        manifest
+    }
+}
+
+impl<I: Io + Runtime> Core<I> {
+    async fn create_keyspace(&self, name: &str) -> Result<KeyspaceId> {
+        self.check_open()?;
+        let options = KeyspaceOptions {
+            // No write of it can have a lower number.
+            flushed_through: self.commits().next_seq - 1,
+            ..KeyspaceOptions::default()
+        };
+        let id = self.manifest.create_keyspace(name, options).await?;
+        let version = self.manifest.version();
+        if let Some(keyspace) = version.keyspace(id) {
+            let tables = self.tables.of(version.clone(), id)?;
+            let view = view::View::new(keyspace, tables);
+            self.views_mut().insert(id, Arc::new(view));
+        }
+        Ok(id)
+    }
+
+    async fn drop_keyspace(&self, keyspace: KeyspaceId) -> Result<()> {
+        self.check_open()?;
+        self.views_mut().remove(&keyspace);
+        self.manifest.drop_keyspace(keyspace).await?;
+        self.sweep().await;
+        Ok(())
+    }
+}
+
+impl<I: Io> Clone for Db<I> {
+    fn clone(&self) -> Self {
+        Db {
+            core: self.core.clone(),
+            recovered: self.recovered.clone(),
+        }
+    }
+}
+
+impl<I: Io> fmt::Debug for Db<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Db")
+            .field("dir", &self.core.dir)
+            .field("visible", &self.core.visible())
+            .finish_non_exhaustive()
+    }
+}

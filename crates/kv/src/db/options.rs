@@ -1,0 +1,50 @@
+//! [`Options`]: plain data, changed from their defaults.
+
+use crate::compaction::CompactionOptions;
+use crate::table::TableOptions;
+
+/// The options of a store. All sizes are in bytes.
+///
+/// ```
+/// let mut options = quipu_kv::Options::default();
+/// options.cache_bytes = 1 << 30;
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// A memtable of this size is frozen, and written as a table in the background.
+    pub memtable_bytes: u64,
+    /// Writes stall while a keyspace has so many frozen memtables.
+    pub frozen_memtables: usize,
+    /// Whether writes go to the log before they are answered. Without it, what was not flushed is
+    /// lost by a crash, and `close` flushes.
+    pub wal: bool,
+    /// What the block cache may hold, shared by all tables.
+    pub cache_bytes: u64,
+    /// Compactions that run at the same time.
+    pub compactions: usize,
+    /// How tables are made.
+    pub table: TableOptions,
+    /// What is compacted, and when.
+    pub compaction: CompactionOptions,
+    /// How the write-ahead log is written.
+    pub log: quipu_journal::LogOptions,
+    /// How the manifest is kept.
+    pub manifest: quipu_journal::Options,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            memtable_bytes: 64 << 20,
+            frozen_memtables: 3,
+            wal: true,
+            cache_bytes: 64 << 20,
+            compactions: 1,
+            table: TableOptions::default(),
+            compaction: CompactionOptions::default(),
+            log: quipu_journal::LogOptions::default(),
+            manifest: quipu_journal::Options::default(),
+        }
+    }
+}

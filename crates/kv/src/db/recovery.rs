@@ -1,0 +1,196 @@
+//! Opening a store: the manifest, its tables, and then what the log has beyond them.
+//!
+//! Invariants:
+//! - The manifest decides what is a table. What it does not name goes, and only after open has made
+//!   durable what it shows.
+//! - A write is replayed if its keyspace's tables do not have it: if its number is above the
+//!   keyspace's `flushed_through`.
+//! - Nothing is shown before all of it is read, and a log with a gap is an error of the log's.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use quipu_io::{EntryKind, Io, Runtime};
+use quipu_journal::Seq;
+use quipu_journal::log::Log;
+
+use super::core::{Beginning, Core, Views};
+use super::marks::{Mark, Marks};
+use super::options::Options;
+use super::tables::OpenTables;
+use super::view::{Frozen, View};
+use crate::batch::Writes;
+use crate::manifest::{FileNum, Keyspace, KeyspaceOptions, Manifest, Version};
+use crate::table::BlockCache;
+use crate::{Error, Result};
+
+/// The directory of the tables. Log, manifest and tables have a directory each: if a sync of one
+/// fails, whoever has changed it hears of it, and nobody else takes the next sync's word.
+const TABLES: &str = "tables";
+
+/// The directory, and the file name prefix, of the write-ahead log.
+const WAL: &str = "wal";
+
+/// The name of the keyspace that operations without one are of.
+const DEFAULT: &str = "default";
+
+/// What opening a store found.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Recovered {
+    /// What was found of the manifest.
+    pub manifest: crate::manifest::Recovered,
+    /// What was found of the write-ahead log.
+    pub log: quipu_journal::Recovered,
+    /// Writes that came from the log.
+    pub replayed: u64,
+}
+
+pub(crate) async fn open<I: Io + Runtime>(
+    io: I,
+    dir: PathBuf,
+    options: Options,
+) -> Result<(Core<I>, Recovered)> {
+    let tables_dir = dir.join(TABLES);
+    let found = list_tables(io.clone(), tables_dir.clone());
+    let manifest = Manifest::open(io.clone(), &dir, options.manifest.clone(), found).await?;
+    let tables = OpenTables::new(
+        io.clone(),
+        &tables_dir,
+        BlockCache::new(options.cache_bytes),
+    );
+    if let Some(filenum) = manifest.recovered().missing.first() {
+        let path = tables.path(*filenum);
+        return Err(Error::MissingTable { path });
+    }
+    if manifest.version().keyspaces().next().is_none() {
+        let created = manifest.create_keyspace(DEFAULT, KeyspaceOptions::default());
+        created.await?;
+    }
+    let version = manifest.version();
+    tables.open(version.tables().cloned()).await?;
+    let mut views = Views::new();
+    for keyspace in version.keyspaces() {
+        let view = View::new(keyspace, tables.of(version.clone(), keyspace.id())?);
+        views.insert(keyspace.id(), Arc::new(view));
+    }
+    let mut replay = Replay {
+        version,
+        views,
+        memtable_bytes: options.memtable_bytes,
+        time: millis(&io),
+        last_seq: 0,
+        marks: Marks::default(),
+        replayed: 0,
+    };
+    replay.last_seq = replay.version.last_seq();
+    let mut opening = Log::open(io.clone(), dir.join(WAL), WAL, options.log.clone())
+        .await
+        .map_err(Error::wal)?;
+    while let Some((seq, payload)) = opening.next().await.map_err(Error::wal)? {
+        let replayed = replay.batch(seq, payload);
+        replayed.map_err(|reason| Error::Batch { seq, reason })?;
+    }
+    let wal = opening.finish().await.map_err(Error::wal)?;
+    let recovered = Recovered {
+        manifest: manifest.recovered().clone(),
+        log: wal.recovered().clone(),
+        replayed: replay.replayed,
+    };
+    let core = Core::new(Beginning {
+        io,
+        dir,
+        options,
+        manifest,
+        wal,
+        tables,
+        views: replay.views,
+        last_seq: replay.last_seq,
+        marks: replay.marks,
+    });
+    core.sweep().await;
+    Ok((core, recovered))
+}
+
+/// Now, in the unit of tables' timestamps: milliseconds since 1970.
+pub(crate) fn millis(runtime: &impl Runtime) -> u64 {
+    let since = runtime.wall_clock().duration_since(UNIX_EPOCH);
+    let millis = since.map_or(0, |since| since.as_millis());
+    u64::try_from(millis).unwrap_or(u64::MAX)
+}
+
+/// The numbers of the tables in a directory, whole or not.
+async fn list_tables<I: Io>(io: I, dir: PathBuf) -> io::Result<Vec<FileNum>> {
+    io.create_dir_all(&dir).await?;
+    if let Some(parent) = dir.parent() {
+        io.sync_dir(parent).await?;
+    }
+    let entries = io.read_dir(&dir).await?;
+    let files = entries.iter().filter(|entry| entry.kind == EntryKind::File);
+    let numbers = files.filter_map(|entry| OpenTables::<I>::filenum(Path::new(&entry.name)));
+    Ok(numbers.collect())
+}
+
+/// Puts what the log holds into memtables.
+struct Replay<I: Io> {
+    version: Arc<Version>,
+    views: Views<I>,
+    memtable_bytes: u64,
+    /// When this is: the log does not say when its writes came.
+    time: u64,
+    last_seq: u64,
+    marks: Marks,
+    replayed: u64,
+}
+
+impl<I: Io> Replay<I> {
+    fn batch(&mut self, log: Seq, payload: bytes::Bytes) -> Result<(), String> {
+        let mut writes = Writes::new(payload)?;
+        loop {
+            let seq = writes.next_seq();
+            let Some((id, write)) = writes.next()? else {
+                break;
+            };
+            self.last_seq = self.last_seq.max(seq);
+            let keyspace = self.version.keyspace(id);
+            if keyspace.is_some_and(|keyspace| seq > keyspace.flushed_through())
+                && let Some(view) = self.views.get(&id)
+            {
+                view.active.insert(self.time, [write]);
+                self.replayed += 1;
+            }
+        }
+        self.marks.push(Mark {
+            log,
+            seq: self.last_seq,
+        });
+        self.freeze();
+        Ok(())
+    }
+
+    fn freeze(&mut self) {
+        for view in self.views.values_mut() {
+            if view.active.bytes() >= self.memtable_bytes {
+                let mut next = View::clone(view);
+                let memtable = std::mem::take(&mut next.active);
+                let through = self.last_seq;
+                next.frozen.insert(0, Frozen { memtable, through });
+                *view = Arc::new(next);
+            }
+        }
+    }
+}
+
+impl<I: Io> View<I> {
+    pub(crate) fn new(keyspace: &Keyspace, tables: super::view::Tables<I>) -> Self {
+        View {
+            id: keyspace.id(),
+            name: keyspace.name().into(),
+            active: Arc::default(),
+            frozen: Vec::new(),
+            tables: Arc::new(tables),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! [`OpenTables`]: the tables of all versions that are in use, each opened once.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use quipu_io::Io;
+
+use super::core::lock;
+use super::view::{LevelTables, Tables};
+use crate::handle::TableHandle;
+use crate::manifest::{FileNum, KeyspaceId, SstMetadata, Version};
+use crate::table::{BlockCache, Table};
+use crate::{Error, Result};
+
+/// Tables that are opened at once.
+const AT_ONCE: usize = 16;
+
+/// The ending of a table's file.
+const ENDING: &str = "sst";
+
+/// See the [module](self).
+pub(crate) struct OpenTables<I: Io> {
+    io: I,
+    dir: PathBuf,
+    cache: Arc<BlockCache>,
+    open: Mutex<BTreeMap<FileNum, Arc<TableHandle<I::File>>>>,
+}
+
+impl<I: Io> OpenTables<I> {
+    pub(crate) fn new(io: I, dir: &Path, cache: Arc<BlockCache>) -> Self {
+        OpenTables {
+            io,
+            dir: dir.to_owned(),
+            cache,
+            open: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn path(&self, filenum: FileNum) -> PathBuf {
+        self.dir.join(format!("{filenum}.{ENDING}"))
+    }
+
+    /// The number of a table's file, if that is what has this name.
+    pub(crate) fn filenum(name: &Path) -> Option<FileNum> {
+        let number = name.file_stem()?.to_str()?;
+        (name.extension()? == ENDING).then_some(())?;
+        Some(FileNum::new(number.parse().ok()?))
+    }
+
+    /// Opens those that are not open yet, several at once.
+    pub(crate) async fn open(
+        &self,
+        tables: impl IntoIterator<Item = Arc<SstMetadata>>,
+    ) -> Result<()> {
+        let mut closed = {
+            let open = lock(&self.open);
+            let closed = tables
+                .into_iter()
+                .filter(|table| !open.contains_key(&table.filenum));
+            closed.collect::<Vec<_>>().into_iter()
+        };
+        let mut opening = FuturesUnordered::new();
+        loop {
+            while opening.len() < AT_ONCE
+                && let Some(table) = closed.next()
+            {
+                opening.push(self.open_one(table));
+            }
+            match opening.next().await {
+                Some(opened) => {
+                    let (filenum, table) = opened?;
+                    lock(&self.open).insert(filenum, Arc::new(table));
+                }
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn open_one(&self, table: Arc<SstMetadata>) -> Result<(FileNum, TableHandle<I::File>)> {
+        let path = self.path(table.filenum);
+        let opened = Table::open(
+            &self.io,
+            &path,
+            table.filenum,
+            table.size,
+            self.cache.clone(),
+        );
+        Ok((table.filenum, TableHandle::new(opened.await?, table)))
+    }
+
+    /// An open table.
+    pub(crate) fn get(&self, filenum: FileNum) -> Result<Arc<TableHandle<I::File>>> {
+        let table = lock(&self.open).get(&filenum).cloned();
+        table.ok_or_else(|| Error::MissingTable {
+            path: self.path(filenum),
+        })
+    }
+
+    /// Lets go of a table. Whoever reads it has it open until then.
+    pub(crate) fn close(&self, filenum: FileNum) {
+        lock(&self.open).remove(&filenum);
+    }
+
+    /// The tables of a keyspace, all of which must be open.
+    pub(crate) fn of(&self, version: Arc<Version>, keyspace: KeyspaceId) -> Result<Tables<I>> {
+        let mut levels = Vec::new();
+        for level in version
+            .keyspace(keyspace)
+            .into_iter()
+            .flat_map(|found| found.levels())
+        {
+            let is_sorted = version
+                .keyspace(keyspace)
+                .is_some_and(|found| found.is_sorted(level.number()));
+            let mut metadata: Vec<_> = level.tables().collect();
+            if !is_sorted {
+                metadata.sort_by_key(|table| (table.max_seq, table.filenum));
+                metadata.reverse();
+            }
+            let tables = metadata.into_iter().map(|table| self.get(table.filenum));
+            levels.push(LevelTables {
+                is_sorted,
+                tables: tables.collect::<Result<_>>()?,
+            });
+        }
+        Ok(Tables { version, levels })
+    }
+}

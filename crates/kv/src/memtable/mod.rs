@@ -1,0 +1,115 @@
+//! [`MemTable`]: the newest entries of a keyspace, in memory.
+//!
+//! Invariants:
+//! - Entries come in the order of their numbers, under a lock that is held for one batch; a table
+//!   that is *frozen* gets no more.
+//! - Who reads by a number sees nothing above it, so entries may be here before they are durable.
+//! - A walk over it stands on the tree as it was when it began, and holds up nobody.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+use crate::batch::Write;
+use crate::entry::Entry;
+use crate::key::Sought;
+use crate::table::Found;
+use crate::tombstone::RangeTombstones;
+use crate::tree::{Finger, Tree};
+
+/// What an entry takes in memory beside its key and value: its place in the tree, and its share of
+/// the nodes.
+const ENTRY_BYTES: u64 = 96;
+
+/// See the [module](self).
+#[derive(Debug, Default)]
+pub(crate) struct MemTable {
+    content: RwLock<Content>,
+}
+
+/// What is in it. A clone costs nothing and stays as it is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Content {
+    pub(crate) entries: Tree<Entry>,
+    pub(crate) ranges: RangeTombstones,
+    bytes: u64,
+    /// The first and the last number of a write in it.
+    seqs: Option<(u64, u64)>,
+    /// When the first and the last of them came, in milliseconds since 1970.
+    pub(crate) times: (u64, u64),
+}
+
+impl MemTable {
+    /// Adds writes of one batch, which came at this time.
+    pub(crate) fn insert(&self, time: u64, writes: impl IntoIterator<Item = Write>) {
+        let mut content = self.content.write().unwrap_or_else(PoisonError::into_inner);
+        content.times = match content.seqs {
+            Some(_) => (content.times.0.min(time), content.times.1.max(time)),
+            None => (time, time),
+        };
+        for write in writes {
+            content.insert(write);
+        }
+    }
+
+    /// The newest version of the key that is not above `seq`, and the newest range tombstone that
+    /// covers it and is not above `seq`; 0 if there is none.
+    pub(crate) fn get(&self, key: &[u8], seq: u64) -> (Option<Found>, u64) {
+        let content = self.content();
+        let sought = Sought::new(key);
+        let entry = content.entries.at_or_after(Entry::place(&sought, seq));
+        let entry = entry.filter(|entry| entry.key() == key);
+        let found = entry.map(|entry| Found {
+            kind: entry.kind,
+            seq: entry.seq,
+            value: entry.value(),
+        });
+        (found, content.ranges.covering(key, seq))
+    }
+
+    /// All that is in it now.
+    pub(crate) fn snapshot(&self) -> Content {
+        self.content().clone()
+    }
+
+    /// About how many bytes it takes in memory.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.content().bytes
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.content().seqs.is_none()
+    }
+
+    fn content(&self) -> RwLockReadGuard<'_, Content> {
+        self.content.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Content {
+    fn insert(&mut self, write: Write) {
+        let seq = match write {
+            Write::Entry(entry) => {
+                let seq = entry.seq;
+                self.bytes += entry.len() as u64 + ENTRY_BYTES;
+                self.entries.insert(entry);
+                seq
+            }
+            Write::Range(tombstone) => {
+                let seq = tombstone.seq;
+                let len = tombstone.start.len() + tombstone.end.len();
+                self.bytes += len as u64 + ENTRY_BYTES;
+                self.ranges.insert(tombstone);
+                seq
+            }
+        };
+        let (first, last) = self.seqs.unwrap_or((seq, seq));
+        self.seqs = Some((first.min(seq), last.max(seq)));
+    }
+
+    /// A walk over its entries.
+    pub(crate) fn walk(&self) -> Finger<Entry> {
+        Finger::new(&self.entries)
+    }
+}
