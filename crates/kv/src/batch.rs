@@ -13,7 +13,8 @@ use bytes::Bytes;
 
 use crate::entry::{Entry, Kind};
 use crate::manifest::KeyspaceId;
-use crate::table::RangeTombstone;
+use crate::table::{MAX_KEY_BYTES, MAX_VALUE_BYTES, RangeTombstone};
+use crate::{Error, Result};
 
 /// The version of this encoding.
 const VERSION: u8 = 1;
@@ -45,6 +46,8 @@ pub struct WriteBatch {
     count: u32,
     /// Those that it writes to.
     keyspaces: Vec<KeyspaceId>,
+    /// Bytes of the largest key and of the largest value.
+    largest: (usize, usize),
 }
 
 /// What one entry of a batch says.
@@ -68,6 +71,7 @@ impl WriteBatch {
             payload,
             count: 0,
             keyspaces: Vec::new(),
+            largest: (0, 0),
         }
     }
 
@@ -111,7 +115,10 @@ impl WriteBatch {
     ) -> &mut Self {
         let (start, end) = (start.as_ref(), end.as_ref());
         match start < end {
-            true => self.add(RANGE_DELETE, keyspace, start, end),
+            true => {
+                self.largest.0 = self.largest.0.max(end.len());
+                self.add(RANGE_DELETE, keyspace, start, end)
+            }
             false => self,
         }
     }
@@ -131,6 +138,18 @@ impl WriteBatch {
         self.payload.len()
     }
 
+    /// Whether tables can hold all of it.
+    pub(crate) fn check(&self) -> Result<()> {
+        let (key, value) = self.largest;
+        for (bytes, limit) in [(key, MAX_KEY_BYTES), (value, MAX_VALUE_BYTES)] {
+            if bytes > limit {
+                let (bytes, limit) = (bytes as u64, limit as u64);
+                return Err(Error::TooLarge { bytes, limit });
+            }
+        }
+        Ok(())
+    }
+
     /// The keyspaces that it writes to.
     pub(crate) fn keyspaces(&self) -> impl Iterator<Item = KeyspaceId> {
         self.keyspaces.iter().copied()
@@ -140,6 +159,8 @@ impl WriteBatch {
         if !self.keyspaces.contains(&keyspace) {
             self.keyspaces.push(keyspace);
         }
+        let (largest_key, largest_value) = self.largest;
+        self.largest = (largest_key.max(key.len()), largest_value.max(value.len()));
         self.payload.push(kind);
         put_number(&mut self.payload, u64::from(keyspace.get()));
         put_number(&mut self.payload, key.len() as u64);

@@ -68,6 +68,10 @@ pub enum Error {
         keyspace: KeyspaceId,
     },
 
+    /// The default keyspace is always there: delete what is in it instead.
+    #[display("the default keyspace cannot be dropped: delete what is in it")]
+    DefaultKeyspace,
+
     /// The store is closed.
     #[display("the store is closed: open it again")]
     Closed,

@@ -6,11 +6,12 @@
 //! - A batch gets into the memtables when the log has it as durably as was asked, in the order of the
 //!   log, and becomes visible as a whole. One that failed never gets there.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use futures::future::Either;
 use quipu_io::{Io, Runtime};
 use quipu_journal::Seq;
 use quipu_journal::log::Durability;
@@ -60,6 +61,10 @@ impl<I: Io + Runtime> Core<I> {
     ) -> Result<impl Future<Output = Result<()>> + Send + use<I>> {
         self.check_open()?;
         self.check_keyspaces(&batch)?;
+        batch.check()?;
+        if batch.is_empty() {
+            return Ok(Either::Left(ready(Ok(()))));
+        }
         let mut commits = self.commits();
         let first = commits.next_seq;
         commits.next_seq = first.saturating_add(batch.len() as u64);
@@ -73,12 +78,12 @@ impl<I: Io + Runtime> Core<I> {
             self.apply(payload, None);
         }
         drop(commits);
-        Ok(async {
+        Ok(Either::Right(async {
             match appended {
                 Some(appended) => appended.await.map(drop).map_err(Error::wal),
                 None => Ok(()),
             }
-        })
+        }))
     }
 
     /// Puts a batch into the memtables and makes it visible. Called in the order of numbers.

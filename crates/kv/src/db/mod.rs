@@ -33,7 +33,7 @@ use self::core::{Core, lock};
 
 pub use keyspace::KeyspaceHandle;
 pub use options::Options;
-pub use pressure::{Held, Pressure};
+pub use pressure::{Backlog, Pressure};
 pub use recovery::Recovered;
 pub use scan::Scan;
 pub use snapshot::Snapshot;
@@ -140,6 +140,8 @@ impl<I: Io + Runtime> Db<I> {
     /// - `Wal` with `NotCommitted`: it was not written and never will be.
     /// - `Wal` with `InDoubt` or `Poisoned`: the disk failed. Close the store and open it again, which
     ///   decides whether it is there.
+    /// - `TooLarge`: a key above 65,535 bytes or a value above 1 GiB; `Wal` with `TooLarge` for a batch
+    ///   that is larger than the log's edits may be.
     /// - `UnknownKeyspace`, `Closed`; while writers are stalled, whatever keeps flushes from going on.
     pub fn write(
         &self,
@@ -182,7 +184,7 @@ impl<I: Io + Runtime> Db<I> {
         Ok(KeyspaceHandle::new(self.core.clone(), id))
     }
 
-    /// Drops a keyspace and everything in it.
+    /// Drops a keyspace and everything in it. The default one cannot be dropped.
     pub async fn drop_keyspace(&self, keyspace: KeyspaceId) -> Result<()> {
         self.core.drop_keyspace(keyspace).await
     }
@@ -277,8 +279,11 @@ impl<I: Io + Runtime> Core<I> {
 
     async fn drop_keyspace(&self, keyspace: KeyspaceId) -> Result<()> {
         self.check_open()?;
-        self.views_mut().remove(&keyspace);
+        if keyspace == KeyspaceId::DEFAULT {
+            return Err(Error::DefaultKeyspace);
+        }
         self.manifest.drop_keyspace(keyspace).await?;
+        self.views_mut().remove(&keyspace);
         self.sweep().await;
         Ok(())
     }

@@ -18,15 +18,15 @@ pub enum Pressure {
     #[default]
     None,
     /// Each write waits a moment first.
-    Slow(Held),
+    Slow(Backlog),
     /// Writes wait until there is less of it.
-    Stalled(Held),
+    Stalled(Backlog),
 }
 
-/// What holds writers back.
+/// What is to be done before writers go on as they like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, derive_more::Display)]
 #[non_exhaustive]
-pub enum Held {
+pub enum Backlog {
     /// Memtables that wait to be flushed.
     #[display("{_0} memtables wait to be flushed")]
     Memtables(usize),
@@ -57,15 +57,15 @@ impl<I: Io + Runtime> Core<I> {
 
     fn pressure_of(&self, view: &View<I>) -> Pressure {
         if view.frozen.len() >= self.options.frozen_memtables {
-            return Pressure::Stalled(Held::Memtables(view.frozen.len()));
+            return Pressure::Stalled(Backlog::Memtables(view.frozen.len()));
         }
         let Some(keyspace) = view.tables.version.keyspace(view.id) else {
             return Pressure::None;
         };
         match backpressure(keyspace, &self.options.compaction) {
             Backpressure::None => Pressure::None,
-            Backpressure::Slow(cause) => Pressure::Slow(Held::Compaction(cause)),
-            Backpressure::Stop(cause) => Pressure::Stalled(Held::Compaction(cause)),
+            Backpressure::Slow(cause) => Pressure::Slow(Backlog::Compaction(cause)),
+            Backpressure::Stop(cause) => Pressure::Stalled(Backlog::Compaction(cause)),
         }
     }
 
