@@ -17,10 +17,10 @@ use quipu_journal::Seq;
 use quipu_journal::log::Durability;
 
 use super::core::{Core, lock};
-use super::marks::Mark;
 use super::pressure::Pressure;
 use super::view::{Frozen, View};
 use crate::batch::{WriteBatch, Writes};
+use crate::manifest::Keyspace;
 use crate::{Error, Result};
 
 /// What is decided under the lock of commits.
@@ -88,6 +88,7 @@ impl<I: Io + Runtime> Core<I> {
 
     /// Puts a batch into the memtables and makes it visible. Called in the order of numbers.
     fn apply(self: &Arc<Self>, payload: Bytes, log: Option<Seq>) {
+        let bytes = payload.len();
         let mut writes = Writes::new(payload).expect("the store has encoded it");
         let time = self.now();
         let mut full = false;
@@ -102,13 +103,29 @@ impl<I: Io + Runtime> Core<I> {
         drop(views);
         let last = writes.next_seq() - 1;
         self.visible.store(last, Ordering::Release);
-        if let Some(log) = log {
-            lock(&self.marks).push(Mark { log, seq: last });
-        }
-        if full {
+        let is_log_full = log.is_some_and(|log| {
+            let mut marks = lock(&self.marks);
+            marks.push(log, last, bytes);
+            marks.kept() > self.options.wal_bytes
+        });
+        if is_log_full {
+            self.freeze_oldest();
+            self.kick();
+        } else if full {
             self.freeze(|view| view.active.bytes() >= self.options.memtable_bytes);
             self.kick();
         }
+    }
+
+    /// Gives fresh memtables to the keyspaces that keep the log's oldest part, so that it can go: those
+    /// which are flushed no further than the floor. One that is being flushed keeps its memtable.
+    fn freeze_oldest(&self) {
+        let floor = self.manifest.version().wal_floor();
+        self.freeze(|view| {
+            let keyspace = view.tables.version.keyspace(view.id);
+            let flushed = keyspace.map_or(0, Keyspace::flushed_through);
+            view.frozen.is_empty() && flushed <= floor
+        });
     }
 
     /// Gives fresh memtables to the keyspaces that are chosen and have something in theirs.

@@ -11,27 +11,42 @@ const STEP: u64 = 256;
 pub(crate) struct Mark {
     pub(crate) log: Seq,
     pub(crate) seq: u64,
+    /// Bytes of all payloads up to there, since open.
+    pub(crate) bytes: u64,
 }
 
-/// Some places of the log, ascending.
+/// Some places of the log, ascending, and what it holds behind those that are gone.
 #[derive(Debug, Default)]
-pub(crate) struct Marks(Vec<Mark>);
+pub(crate) struct Marks {
+    places: Vec<Mark>,
+    bytes: u64,
+    gone: u64,
+}
 
 impl Marks {
-    /// Notes a place behind all others.
-    pub(crate) fn push(&mut self, mark: Mark) {
-        match self.0.as_mut_slice() {
-            [.., before, last] if mark.log.get() - before.log.get() < STEP => *last = mark,
-            _ => self.0.push(mark),
+    /// Notes a place behind all others, and the bytes of its payload.
+    pub(crate) fn push(&mut self, log: Seq, seq: u64, payload: usize) {
+        self.bytes += payload as u64;
+        let bytes = self.bytes;
+        let mark = Mark { log, seq, bytes };
+        match self.places.as_mut_slice() {
+            [.., before, last] if log.get() - before.log.get() < STEP => *last = mark,
+            _ => self.places.push(mark),
         }
+    }
+
+    /// Bytes of payloads that are still needed.
+    pub(crate) fn kept(&self) -> u64 {
+        self.bytes - self.gone
     }
 
     /// The furthest place that is noted up to which all writes are at or below `floor`. Forgets those
     /// before it.
     pub(crate) fn reach(&mut self, floor: u64) -> Option<Mark> {
-        let reached = self.0.partition_point(|mark| mark.seq <= floor);
-        let mark = *self.0.get(reached.checked_sub(1)?)?;
-        self.0.drain(..reached - 1);
+        let reached = self.places.partition_point(|mark| mark.seq <= floor);
+        let mark = *self.places.get(reached.checked_sub(1)?)?;
+        self.places.drain(..reached - 1);
+        self.gone = mark.bytes;
         Some(mark)
     }
 }
@@ -46,20 +61,22 @@ mod tests {
         let at = |log: u64| Mark {
             log: Seq::new(log),
             seq: 3 * log,
+            bytes: 10 * log,
         };
         assert_eq!(marks.reach(u64::MAX), None);
         let mut reached = 0;
         for log in 1..=10_000 {
-            marks.push(at(log));
+            marks.push(Seq::new(log), 3 * log, 10);
             if log % 700 == 0 {
                 let floor = 3 * (log - 300) + 1;
                 let mark = marks.reach(floor).unwrap();
                 assert!(mark.seq <= floor && mark == at(mark.log.get()));
                 assert!(mark.log.get() >= reached && mark.log.get() + 2 * STEP > log - 300);
                 reached = mark.log.get();
+                assert_eq!(marks.kept(), 10 * (log - reached));
             }
         }
-        assert!(marks.0.len() < 10);
+        assert!(marks.places.len() < 10);
         assert_eq!(marks.reach(u64::MAX), Some(at(10_000)));
     }
 }

@@ -19,6 +19,9 @@ pub struct Options {
     /// Whether writes go to the log before they are answered. Without it, what was not flushed is
     /// lost by a crash, and `close` flushes.
     pub wal: bool,
+    /// When so many bytes of the log are still needed, the keyspaces that need the oldest part of it are
+    /// flushed, so that one with few writes does not keep it for ever.
+    pub wal_bytes: u64,
     /// What the block cache may hold, shared by all tables.
     pub cache_bytes: u64,
     /// Compactions that run at the same time.
@@ -39,6 +42,7 @@ impl Default for Options {
             memtable_bytes: 64 << 20,
             frozen_memtables: 3,
             wal: true,
+            wal_bytes: 256 << 20,
             cache_bytes: 64 << 20,
             compactions: 1,
             table: TableOptions::default(),

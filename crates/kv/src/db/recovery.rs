@@ -17,7 +17,7 @@ use quipu_journal::Seq;
 use quipu_journal::log::Log;
 
 use super::core::{Beginning, Core, Views};
-use super::marks::{Mark, Marks};
+use super::marks::Marks;
 use super::options::Options;
 use super::tables::OpenTables;
 use super::view::{Frozen, View};
@@ -147,6 +147,7 @@ struct Replay<I: Io> {
 
 impl<I: Io> Replay<I> {
     fn batch(&mut self, log: Seq, payload: bytes::Bytes) -> Result<(), String> {
+        let bytes = payload.len();
         let mut writes = Writes::new(payload)?;
         loop {
             let seq = writes.next_seq();
@@ -162,10 +163,7 @@ impl<I: Io> Replay<I> {
                 self.replayed += 1;
             }
         }
-        self.marks.push(Mark {
-            log,
-            seq: self.last_seq,
-        });
+        self.marks.push(log, self.last_seq, bytes);
         self.freeze();
         Ok(())
     }
