@@ -126,38 +126,6 @@ fn keyspaces_share_batches_and_go_alone() {
     .unwrap();
 }
 
-/// A keyspace with one small write would keep the whole log, if nobody made it flush.
-#[test]
-fn an_idle_keyspace_does_not_keep_the_log_for_ever() {
-    let dir = tempdir().unwrap();
-    let mut options = options();
-    options.wal_bytes = 512 << 10;
-    options.log.segment_bytes = 64 << 10;
-    options.log.allocation_bytes = 64 << 10;
-    options.log.zero_ahead_bytes = 0;
-    let log_bytes = || -> u64 {
-        let entries = std::fs::read_dir(dir.path().join("wal")).unwrap();
-        let files = entries.map(|entry| entry.unwrap().metadata().unwrap().len());
-        files.sum()
-    };
-    block_on(async {
-        let db = Db::open(DiskIo::new()?, dir.path(), options.clone()).await?;
-        let idle = db.create_keyspace("idle").await?;
-        idle.put(b"one", b"write").await?;
-        fill(&db, 0..40_000).await?; // some 5 MB of log
-        db.flush().await?;
-        assert!(log_bytes() < 2 << 20, "{} bytes", log_bytes());
-        assert_eq!(idle.get(b"one").await?.as_deref(), Some(&b"write"[..]));
-        db.close().await?;
-        let db = Db::open(DiskIo::new()?, dir.path(), options).await?;
-        let idle = db.keyspace("idle").unwrap();
-        assert_eq!(idle.get(b"one").await?.as_deref(), Some(&b"write"[..]));
-        assert_eq!(keys(db.scan(..)?).await?.len(), 40_000);
-        db.close().await
-    })
-    .unwrap();
-}
-
 #[test]
 fn what_cannot_be_is_refused_and_harms_nothing() {
     let dir = tempdir().unwrap();

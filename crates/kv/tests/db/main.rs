@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::path::Path;
 
 use proptest::prelude::*;
 use quipu_io::sim::{Profile, Sim, SimIo, SimOptions};
+use quipu_io::{File, Io, OpenOptions};
 use quipu_kv::{Db, Durability, Options, Scan, Snapshot, WriteBatch};
 
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -280,4 +282,43 @@ proptest! {
             world.take(step);
         }
     }
+}
+
+/// A keyspace with one small write would keep the whole log, if nobody made it flush.
+#[test]
+fn an_idle_keyspace_does_not_keep_the_log_for_ever() {
+    let sim = Sim::new(SimOptions::default());
+    let io = sim.io();
+    let mut options = options();
+    options.wal_bytes = 64 << 10;
+    let log_bytes = async || {
+        let mut bytes = 0;
+        for entry in io.read_dir(Path::new("dir/wal")).await.unwrap() {
+            let path = Path::new("dir/wal").join(entry.name);
+            let file = io.open(&path, OpenOptions::ReadOnly).await.unwrap();
+            bytes += file.size().await.unwrap();
+        }
+        bytes
+    };
+    let written = async {
+        let db = Db::open(io.clone(), "dir", options.clone()).await.unwrap();
+        let idle = db.create_keyspace("idle").await.unwrap();
+        idle.put(b"one", b"write").await.unwrap();
+        for number in 0..4000u32 {
+            db.put(number.to_be_bytes(), [7; 100]).await.unwrap();
+        }
+        log_bytes().await
+    };
+    let log_bytes = sim.block_on(written).unwrap();
+    assert!(log_bytes < 200_000, "{log_bytes} bytes");
+    // Without a close: what is in no table is in the log.
+    sim.run_until_idle().unwrap();
+    let read = async {
+        let db = Db::open(io.clone(), "dir", options.clone()).await.unwrap();
+        let idle = db.keyspace("idle").unwrap();
+        let found = idle.get(b"one").await.unwrap();
+        assert_eq!(found.as_deref(), Some(&b"write"[..]));
+        assert_eq!(collect(db.scan(..).unwrap()).await.len(), 4000);
+    };
+    sim.block_on(read).unwrap();
 }
