@@ -1,12 +1,15 @@
 //! A journal's directory: its paths, what is in it, and the one way to publish a file.
 //!
-//! Invariant: a name without `.tmp` stands for a file whose whole content was durable before the
-//! name existed.
+//! Invariants:
+//! - A name without `.tmp` stands for a file whose whole content was durable before the name existed.
+//! - Names are changed and synced by one task at a time: a sync that fails may forget what others have
+//!   changed, and tells only its own caller.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::lock::{Mutex, MutexGuard};
 use quipu_io::planted::planted;
 use quipu_io::{EntryKind, File, Io, OpenOptions};
 
@@ -20,6 +23,8 @@ pub(crate) struct Directory<I> {
     pub(crate) io: I,
     pub(crate) path: Arc<Path>,
     pub(crate) prefix: Arc<str>,
+    /// Held by whoever changes names, until they are synced.
+    changing: Arc<Mutex<()>>,
 }
 
 /// The files of a journal at one moment, in ascending order.
@@ -37,6 +42,7 @@ impl<I: Io> Directory<I> {
             io,
             path: path.into(),
             prefix: prefix.into(),
+            changing: Arc::default(),
         })
     }
 
@@ -106,6 +112,11 @@ impl<I: Io> Directory<I> {
                 return Ok(());
             };
         Err(Error::corrupt(&self.path, 0, reason))
+    }
+
+    /// Waits until nobody else changes names, and keeps others from it until this is dropped.
+    pub(crate) async fn change(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().await
     }
 
     pub(crate) async fn sync(&self) -> Result<()> {
@@ -178,6 +189,7 @@ impl<I: Io> Draft<'_, I> {
         if !late && !planted("a file is published without a sync") {
             self.file.sync_all().await.map_err(Error::io)?;
         }
+        let _changing = self.directory.change().await;
         self.directory
             .io
             .rename(&self.temporary, &self.path)
@@ -226,4 +238,36 @@ pub(crate) async fn prefixes<I: Io>(io: &I, path: &Path) -> Result<Vec<String>> 
     prefixes.sort_unstable();
     prefixes.dedup();
     Ok(prefixes)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use quipu_io::sim::{Sim, SimOptions};
+
+    use super::*;
+
+    /// Between a change of names and its sync nobody else syncs the directory: a sync that fails could
+    /// forget the name, and the next one would say that all is well.
+    #[test]
+    fn nobody_changes_names_while_another_does() {
+        let sim = Sim::new(SimOptions::default());
+        let io = sim.io();
+        let directory = Directory::new(io.clone(), Path::new("dir"), "j").unwrap();
+        let work = async {
+            io.create_dir_all(Path::new("dir")).await.unwrap();
+            let draft = directory.draft(directory.segment(1)).await.unwrap();
+            let changing = directory.change().await;
+            let mut publish = Box::pin(draft.publish());
+            for _ in 0..100 {
+                assert!(publish.as_mut().now_or_never().is_none());
+                let listing = directory.list().await.unwrap();
+                assert_eq!(listing.segments, [], "it is not its turn");
+            }
+            drop(changing);
+            publish.await.unwrap();
+            assert_eq!(directory.list().await.unwrap().segments, [1]);
+        };
+        sim.block_on(work).unwrap();
+    }
 }

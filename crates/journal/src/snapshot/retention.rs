@@ -90,6 +90,7 @@ pub(crate) async fn prune<I: Io>(
     files: &Mutex<Files>,
     prune: Prune,
 ) -> Result<()> {
+    let changing = directory.change().await;
     for &seq in &prune.snapshots {
         remove(directory, &directory.snapshot(seq)).await?;
     }
@@ -98,6 +99,7 @@ pub(crate) async fn prune<I: Io>(
         // Also when no snapshot goes now: an earlier removal may have been stopped before its sync.
         directory.sync().await?;
     }
+    drop(changing);
     lock(files)
         .snapshots
         .retain(|seq| !prune.snapshots.contains(seq));
