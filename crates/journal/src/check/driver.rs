@@ -270,8 +270,12 @@ impl<S: Replayable, I: Stage> Driver<S, I> {
         if !self.close().await? {
             return Ok(None);
         }
+        // Somebody may hold on to what is closed: it is not in the way of the next.
+        let closed = self.journal.clone();
         let (io, program, answers) = self.into_parts();
-        Driver::open_with(program, io, answers).await
+        let opened = Driver::open_with(program, io, answers).await;
+        drop(closed);
+        opened
     }
 
     /// Drops a `close` and an `open` that have only begun: neither may be in the way of the next.
