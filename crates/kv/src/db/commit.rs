@@ -100,9 +100,10 @@ impl<I: Io + Runtime> Core<I> {
                 full |= view.active.bytes() >= self.options.memtable_bytes;
             }
         }
-        drop(views);
         let last = writes.next_seq() - 1;
         self.visible.store(last, Ordering::Release);
+        // Not before: who changes the views relies on all that is applied being visible.
+        drop(views);
         let is_log_full = log.is_some_and(|log| {
             let mut marks = lock(&self.marks);
             marks.push(log, last, bytes);
