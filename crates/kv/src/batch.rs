@@ -73,12 +73,11 @@ impl WriteBatch {
         }
     }
 
-    /// An empty batch with room for so many writes, with so many bytes of keys and values in all.
-    pub fn with_capacity(writes: usize, bytes: usize) -> Self {
-        let headers = writes.saturating_mul(MAX_WRITE_HEADER_BYTES);
-        let capacity = bytes.saturating_add(headers).saturating_add(HEADER_BYTES);
+    /// An empty batch with room for a write of so many bytes of key and value. Each further write takes
+    /// up to 14 bytes more than its key and value.
+    pub fn with_capacity(bytes: usize) -> Self {
         WriteBatch {
-            payload: Vec::with_capacity(capacity),
+            payload: Vec::with_capacity(HEADER_BYTES + MAX_WRITE_HEADER_BYTES + bytes),
             ..WriteBatch::new()
         }
     }

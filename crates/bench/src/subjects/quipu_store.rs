@@ -35,7 +35,7 @@ impl Store for Db {
     }
 
     async fn put(&self, key: &Key, value: &[u8], durability: Durability) -> Result<()> {
-        let mut batch = WriteBatch::with_capacity(key.len() + value.len());
+        let mut batch = WriteBatch::new();
         batch.put(key, value);
         Ok(self.write(batch, durability).await?)
     }
