@@ -56,6 +56,10 @@ pub struct LogOptions {
     /// write: a sync of many blocks can take little more than half the time then. Every
     /// byte of log is written twice for it; 0 turns it off.
     pub zero_ahead_bytes: u64,
+    /// After so many bytes that nobody asked to be synced, a sync is begun that no append waits for. It
+    /// proves nothing, but the next sync that somebody waits for, or the next segment, finds little
+    /// left to be done. 0 turns it off.
+    pub sync_behind_bytes: u64,
 }
 
 impl Default for LogOptions {
@@ -67,6 +71,7 @@ impl Default for LogOptions {
             max_queue_bytes: 256 << 20,
             allocation_bytes: 8 << 20,
             zero_ahead_bytes: 256 << 10,
+            sync_behind_bytes: 4 << 20,
         }
     }
 }

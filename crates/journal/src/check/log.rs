@@ -77,7 +77,7 @@ impl Program for LogProgram {
     }
 
     fn variants(&self) -> Vec<Self> {
-        vec![self.clone()]
+        vec![self.clone(), self.clone().with(settings::syncing_behind())]
     }
 
     fn alphabet(&self, large: usize) -> Vec<LogOp> {

@@ -12,7 +12,15 @@ pub fn plain() -> Options {
     let mut options = Options::default();
     options.log.allocation_bytes = 4096;
     options.log.zero_ahead_bytes = 4096;
+    options.log.sync_behind_bytes = 0;
     options.snapshots = SnapshotPolicy::never();
+    options
+}
+
+/// A sync begins behind every append that does not wait for one.
+pub fn syncing_behind() -> Options {
+    let mut options = plain();
+    options.log.sync_behind_bytes = 1;
     options
 }
 
@@ -48,7 +56,10 @@ pub fn drawn(choose: &mut dyn FnMut(u32) -> u32) -> Options {
     let segments = [1 << 20, HEAD + 1500, HEAD + 100, HEAD + 1];
     options.log.segment_bytes = segments[choose(4) as usize];
     options.log.allocation_bytes = [4096, 512, 1, 64 << 10][choose(4) as usize];
-    options.log.zero_ahead_bytes = [4096, 0, 256 << 10][choose(3) as usize];
+    // One choice for both, as it was when there was one of them: tapes that were kept go on to fit.
+    let ahead_and_behind = [(4096, 0), (0, 1), (256 << 10, 1000)];
+    (options.log.zero_ahead_bytes, options.log.sync_behind_bytes) =
+        ahead_and_behind[choose(3) as usize];
     if choose(2) == 1 {
         options.snapshots.growth_baseline = u64::from(choose(2000));
         options.snapshots.max_segments = 1 + choose(6) as usize;

@@ -234,6 +234,9 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
         if sync && !planted("an append is answered without a sync") {
             writer.sync().await?;
         }
+        if !sync {
+            self.sync_behind()?;
+        }
         let mut queue = self.core.queue();
         queue.recycle(buffer);
         queue.written = last;
@@ -242,6 +245,21 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
             queue.synced = last;
         }
         Ok(bytes)
+    }
+
+    /// Begins a sync that nobody waits for, if much is unsynced and none is under way.
+    fn sync_behind(&mut self) -> Result<(), Failure> {
+        let core = self.core.clone();
+        let writer = self.writer()?;
+        let limit = core.options.sync_behind_bytes;
+        if limit == 0 || writer.unsynced() < limit {
+            return Ok(());
+        }
+        // The lock on the directory is not released while it is under way.
+        match core.sync_behind.try_lock_owned() {
+            Some(guard) => writer.sync_behind((guard, core)),
+            None => Ok(()),
+        }
     }
 
     async fn sync(&mut self) -> Result<Seq, Failure> {

@@ -74,6 +74,8 @@ pub(crate) struct Core<I: Io, M: Machine<I>> {
     pub(crate) files: Mutex<Files>,
     /// Held while snapshots are written and files removed: one at a time.
     pub(crate) maintenance: futures::lock::Mutex<()>,
+    /// Held by a sync that goes on behind the writes.
+    pub(crate) sync_behind: Arc<futures::lock::Mutex<()>>,
     closing: Mutex<Closing<I>>,
     pub(crate) patience: Arc<Patience>,
 }
@@ -120,6 +122,7 @@ impl<I: Io, M: Machine<I>> Core<I, M> {
                 snapshots: opened.snapshots,
             }),
             maintenance: futures::lock::Mutex::new(()),
+            sync_behind: Arc::default(),
             closing: Mutex::new(Closing {
                 lock: Some(opened.lock),
                 waiting: Vec::new(),
@@ -205,16 +208,21 @@ impl<I: Io, M: Machine<I>> Core<I, M> {
         self.directory.io.spawn(async move {
             // A snapshot under way sees that the log is closed, and stops.
             let _maintenance = core.maintenance.lock().await;
-            let mut queue = core.queue();
-            if let Phase::Poisoned(error) = &queue.phase {
-                // The committer has ended with this, and touches the disk no more.
-                let error = error.clone();
-                drop(queue);
-                core.end(Err(error));
-                return;
-            }
-            queue.push_command(Command::Close);
-            core.wake(queue, false);
+            let poisoned = {
+                let mut queue = core.queue();
+                match &queue.phase {
+                    Phase::Poisoned(error) => error.clone(),
+                    _ => {
+                        queue.push_command(Command::Close);
+                        core.wake(queue, false);
+                        return;
+                    }
+                }
+            };
+            // The committer has ended with this, and only a sync that it has begun may still be
+            // under way.
+            drop(core.sync_behind.lock().await);
+            core.end(Err(poisoned));
         });
         waiting
     }
@@ -222,9 +230,10 @@ impl<I: Io, M: Machine<I>> Core<I, M> {
     /// The last handle is gone. If nothing is under way, nobody can begin anything any more, and the
     /// lock is released at once; otherwise it is when the last task that touches the disk ends.
     fn abandon(&self) {
-        let Some(_maintenance) = self.maintenance.try_lock() else {
+        let (maintenance, sync) = (self.maintenance.try_lock(), self.sync_behind.try_lock());
+        if maintenance.is_none() || sync.is_none() {
             return;
-        };
+        }
         let mut queue = self.queue();
         if queue.busy || !queue.is_empty() {
             return;

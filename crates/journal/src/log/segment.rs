@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use futures::channel::oneshot;
 use quipu_io::planted::{planted, varying};
 use quipu_io::{File, Io, IoError};
 
@@ -35,6 +36,10 @@ pub(crate) struct SegmentWriter<I: Io> {
     /// Up to here the space is in use, as the file system sees it.
     zeroed: u64,
     zero_bytes: u64,
+    /// Bytes that were written since the last sync was begun.
+    unsynced: u64,
+    /// The result of a sync that was begun and not waited for.
+    behind: Option<oneshot::Receiver<std::io::Result<()>>>,
 }
 
 /// A segment's place in the sequence of edits.
@@ -94,6 +99,8 @@ impl<I: Io> SegmentWriter<I> {
             allocation_bytes: options.allocation_bytes,
             zeroed: end.offset,
             zero_bytes: options.zero_ahead_bytes,
+            unsynced: 0,
+            behind: None,
         })
     }
 
@@ -116,6 +123,8 @@ impl<I: Io> SegmentWriter<I> {
             allocation_bytes: options.allocation_bytes,
             zeroed: end.offset,
             zero_bytes: options.zero_ahead_bytes,
+            unsynced: 0,
+            behind: None,
         }
     }
 
@@ -217,6 +226,7 @@ impl<I: Io> SegmentWriter<I> {
             true => Failure::Refused(self.error(error)),
             false => Failure::Fatal(self.error(error)),
         })?;
+        self.unsynced += header.end() - self.end.offset;
         self.end = Mark {
             last: header.last(),
             offset: header.end(),
@@ -225,14 +235,57 @@ impl<I: Io> SegmentWriter<I> {
         Ok(bytes.try_into_mut().ok())
     }
 
-    pub(crate) async fn sync(&self) -> Result<(), Failure> {
+    pub(crate) async fn sync(&mut self) -> Result<(), Failure> {
+        // What failed behind is not reported a second time by the disk: its answer comes first.
+        if let Some(behind) = self.behind.take() {
+            Self::judge(behind.await)?;
+        }
+        self.unsynced = 0;
         let mut synced = self.file.sync_data().await;
         if synced.is_err() && planted("a failed sync is retried") {
             synced = self.file.sync_data().await;
         }
+        Self::judge(Ok(synced))
+    }
+
+    /// How many bytes were written since the last sync was begun.
+    pub(crate) fn unsynced(&self) -> u64 {
+        self.unsynced
+    }
+
+    /// Begins a sync, and keeps `hold` until it has ended. Whether it has failed is told now, of the
+    /// one before, or by the next sync that is waited for: nothing is taken for synced in between.
+    pub(crate) fn sync_behind(&mut self, hold: impl Send + 'static) -> Result<(), Failure> {
+        if let Some(mut behind) = self.behind.take() {
+            match behind.try_recv() {
+                Ok(Some(synced)) => Self::judge(Ok(synced))?,
+                // It is at its very end, for nothing holds it any more.
+                Ok(None) => {
+                    self.behind = Some(behind);
+                    return Ok(());
+                }
+                Err(canceled) => Self::judge(Err(canceled))?,
+            }
+        }
+        self.unsynced = 0;
+        let (answer, behind) = oneshot::channel();
+        self.behind = Some(behind);
+        let file = self.file.clone();
+        self.directory.io.spawn(async move {
+            let synced = file.sync_data().await;
+            drop((file, hold));
+            // Nobody is left to hear it if the log was stopped meanwhile.
+            let _ = answer.send(synced);
+        });
+        Ok(())
+    }
+
+    fn judge(synced: Result<std::io::Result<()>, oneshot::Canceled>) -> Result<(), Failure> {
         if planted("a failed sync counts as done") {
             return Ok(());
         }
+        let torn_down = |_| std::io::Error::other("a sync was torn down");
+        let synced = synced.map_err(torn_down).and_then(|synced| synced);
         synced.map_err(|error| match planted("a failed sync stops nothing") {
             true => Failure::Refused(Error::io(error)),
             false => Failure::Fatal(Error::io(error)),

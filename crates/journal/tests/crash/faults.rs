@@ -383,6 +383,63 @@ fn an_open_that_cannot_read_changes_nothing() {
     }
 }
 
+/// A sync that nobody waits for fails, and the disk forgets what it was to write: whoever asks for a
+/// sync later is told, though the disk has nothing more to complain of, and what an earlier one has
+/// confirmed is there.
+#[test]
+fn a_sync_behind_that_fails_is_told_by_the_next_one() {
+    let mut told = 0;
+    for sync_behind_bytes in [1, 100, 1000] {
+        for nth in 1.. {
+            let mut options = plain().log;
+            options.sync_behind_bytes = sync_behind_bytes;
+            let sim = Sim::new(SimOptions::default());
+            let opening = sim.block_on(Log::open(sim.io(), DIR, "log", options.clone()));
+            let log = sim.block_on(opening.unwrap().unwrap().finish());
+            let log = log.unwrap().unwrap();
+            sim.faults().fail_nth_sync(
+                nth,
+                FailedSync {
+                    told: true,
+                    forget: Forget::Everything,
+                    evict: true,
+                },
+            );
+            let run = async {
+                let (mut confirmed, mut has_failed) = (Seq::ZERO, false);
+                for round in 0..3u8 {
+                    for _ in 0..5 {
+                        let _ = log.append([round; 40], Durability::Os).await;
+                    }
+                    match log.sync().await {
+                        Ok(seq) => {
+                            assert!(!has_failed, "a sync answers after one has failed");
+                            confirmed = seq;
+                        }
+                        Err(_) => has_failed = true,
+                    }
+                    let failed = sim.faults().count(Fault::FailedSync) > 0;
+                    assert_eq!(failed, has_failed, "{sync_behind_bytes} {nth}");
+                }
+                (confirmed, has_failed)
+            };
+            let (confirmed, has_failed) = sim.block_on(run).unwrap();
+            told += u32::from(has_failed);
+            let after = Sim::boot(sim.crash(), SimOptions::default());
+            let reopened = async {
+                let opening = Log::open(after.io(), DIR, "log", options).await?;
+                opening.finish().await
+            };
+            let reopened = after.block_on(reopened).unwrap().unwrap();
+            assert!(reopened.recovered().last_seq >= confirmed);
+            if !has_failed {
+                break;
+            }
+        }
+    }
+    assert!(told > 9, "{told} failed");
+}
+
 /// What is truncated does not come back because its floor cannot be read once.
 #[test]
 fn a_floor_that_cannot_be_read_is_not_forgotten() {
