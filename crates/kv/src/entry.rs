@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::key::{Prefix, Sought};
 pub(crate) use crate::table::Kind;
-use crate::tree::Item;
+use crate::tree::{Item, Place};
 
 /// A version of a key. Key and value stand next to each other in one buffer, which entries of the
 /// same batch share.
@@ -53,17 +53,36 @@ impl Entry {
     }
 
     /// How an entry stands to the newest version of a key that is not above `seq`.
-    pub(crate) fn place(key: &Sought<'_>, seq: u64) -> impl Fn(&Entry) -> Ordering {
-        move |entry| {
-            let by_key = key.compare(entry.prefix, || entry.key());
-            by_key.then(seq.cmp(&entry.seq))
-        }
+    pub(crate) fn place(key: &Sought<'_>, seq: u64) -> impl Place<Entry> {
+        Version { key: *key, seq }
+    }
+}
+
+/// The newest version of a key that is not above a number.
+struct Version<'a> {
+    key: Sought<'a>,
+    seq: u64,
+}
+
+impl Place<Entry> for Version<'_> {
+    fn head(&self) -> Prefix {
+        self.key.prefix()
+    }
+
+    fn compare(&self, entry: &Entry) -> Ordering {
+        let by_key = self.key.compare(entry.prefix, || entry.key());
+        by_key.then(self.seq.cmp(&entry.seq))
     }
 }
 
 /// By key, and the newest version of a key first.
 impl Item for Entry {
     type Sum = ();
+    type Head = Prefix;
+
+    fn head(&self) -> Prefix {
+        self.prefix
+    }
 
     fn order(&self, other: &Self) -> Ordering {
         let by_key = self.prefix.cmp(&other.prefix);

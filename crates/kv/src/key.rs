@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 /// The first 16 bytes of a key, in order with others; short keys end in zeros.
 ///
 /// Two that differ are in the order of their keys; of two that are the same, the keys decide.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Prefix([u64; 2]);
 
 impl Prefix {
@@ -16,6 +16,25 @@ impl Prefix {
         let first = u128::from_be_bytes(first);
         #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
         Prefix([(first >> 64) as u64, first as u64])
+    }
+}
+
+impl Prefix {
+    /// One number, which compares without branches.
+    fn number(self) -> u128 {
+        u128::from(self.0[0]) << 64 | u128::from(self.0[1])
+    }
+}
+
+impl Ord for Prefix {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.number().cmp(&other.number())
+    }
+}
+
+impl PartialOrd for Prefix {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -30,6 +49,10 @@ impl<'a> Sought<'a> {
     pub(crate) fn new(key: &'a [u8]) -> Self {
         let prefix = Prefix::of(key);
         Sought { prefix, key }
+    }
+
+    pub(crate) fn prefix(&self) -> Prefix {
+        self.prefix
     }
 
     /// How a key stands to this one; `key` is looked at only where the prefixes are the same.

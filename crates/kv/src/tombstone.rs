@@ -48,6 +48,9 @@ pub(crate) struct Hull {
 
 impl Item for RangeTombstone {
     type Sum = Hull;
+    type Head = ();
+
+    fn head(&self) {}
 
     fn order(&self, other: &Self) -> Ordering {
         RangeTombstone::order(self, other)

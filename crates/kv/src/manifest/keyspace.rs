@@ -113,7 +113,9 @@ impl Keyspace {
 
     /// A level, if it holds tables.
     pub fn level(&self, number: u32) -> Option<&Level> {
-        let level = self.levels.get(|level| level.0.number.cmp(&number))?;
+        let level = self
+            .levels
+            .get(|level: &ByLevel| level.0.number.cmp(&number))?;
         Some(&level.0)
     }
 
@@ -198,7 +200,9 @@ impl Keyspace {
 
     /// The level, taken out so that it is not copied when nobody shares it.
     fn take_level(&mut self, number: u32) -> Arc<Level> {
-        let taken = self.levels.remove(|level| level.0.number.cmp(&number));
+        let taken = self
+            .levels
+            .remove(|level: &ByLevel| level.0.number.cmp(&number));
         taken.map_or_else(|| Arc::new(Level::new(number)), |level| level.0)
     }
 }
@@ -309,6 +313,9 @@ pub(super) struct ByLevel(Arc<Level>);
 
 impl Item for ByLevel {
     type Sum = LevelSum;
+    type Head = ();
+
+    fn head(&self) {}
 
     fn order(&self, other: &Self) -> Ordering {
         self.0.number.cmp(&other.0.number)
@@ -340,6 +347,9 @@ pub(super) struct ById(pub(super) Arc<Keyspace>);
 impl Item for ById {
     /// The lowest `flushed_through`.
     type Sum = u64;
+    type Head = ();
+
+    fn head(&self) {}
 
     fn order(&self, other: &Self) -> Ordering {
         self.0.id.cmp(&other.0.id)
@@ -360,6 +370,9 @@ pub(super) struct ByName(pub(super) Arc<str>, pub(super) KeyspaceId);
 
 impl Item for ByName {
     type Sum = ();
+    type Head = ();
+
+    fn head(&self) {}
 
     fn order(&self, other: &Self) -> Ordering {
         self.0.cmp(&other.0)

@@ -268,8 +268,9 @@ impl Version {
 
     fn drop_keyspace(&mut self, id: KeyspaceId) -> Vec<FileNum> {
         let mut dropped = Vec::new();
-        if let Some(ById(keyspace)) = self.keyspaces.remove(|other| other.0.id.cmp(&id)) {
-            self.names.remove(|other| other.0.cmp(&keyspace.name));
+        if let Some(ById(keyspace)) = self.keyspaces.remove(|other: &ById| other.0.id.cmp(&id)) {
+            self.names
+                .remove(|other: &ByName| other.0.cmp(&keyspace.name));
             for table in keyspace.tables() {
                 self.tables.remove(ByNumber::place(table.filenum));
                 dropped.push(table.filenum);
@@ -280,7 +281,8 @@ impl Version {
 
     /// Takes the keyspace out while it is changed, so that it is not copied when nobody shares it.
     fn change_keyspace(&mut self, id: KeyspaceId, change: impl FnOnce(&mut Keyspace)) {
-        if let Some(ById(mut keyspace)) = self.keyspaces.remove(|other| other.0.id.cmp(&id)) {
+        if let Some(ById(mut keyspace)) = self.keyspaces.remove(|other: &ById| other.0.id.cmp(&id))
+        {
             change(Arc::make_mut(&mut keyspace));
             self.keyspaces.insert(ById(keyspace));
         }

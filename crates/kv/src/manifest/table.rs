@@ -124,6 +124,9 @@ impl ByNumber {
 
 impl Item for ByNumber {
     type Sum = Totals;
+    type Head = ();
+
+    fn head(&self) {}
 
     fn order(&self, other: &Self) -> Ordering {
         self.filenum.cmp(&other.filenum)
@@ -187,6 +190,9 @@ impl ByKey {
 
 impl Item for ByKey {
     type Sum = Span;
+    type Head = ();
+
+    fn head(&self) {}
 
     fn order(&self, other: &Self) -> Ordering {
         let by_prefix = self.smallest.cmp(&other.smallest);

@@ -39,13 +39,15 @@ impl Version {
 
     /// A keyspace.
     pub fn keyspace(&self, id: KeyspaceId) -> Option<&Keyspace> {
-        let found = self.keyspaces.get(|keyspace| keyspace.0.id.cmp(&id))?;
+        let found = self
+            .keyspaces
+            .get(|keyspace: &ById| keyspace.0.id.cmp(&id))?;
         Some(&found.0)
     }
 
     /// The keyspace of this name.
     pub fn keyspace_named(&self, name: &str) -> Option<&Keyspace> {
-        let found = self.names.get(|other| (*other.0).cmp(name))?;
+        let found = self.names.get(|other: &ByName| (*other.0).cmp(name))?;
         self.keyspace(found.1)
     }
 

@@ -1,8 +1,7 @@
 //! [`Finger`]: a place in a tree, from which one goes on in both directions.
 
 use super::node::{Node, Subtree, child};
-use super::{Item, Tree};
-use std::cmp::Ordering;
+use super::{Item, Place, Tree};
 use std::sync::Arc;
 
 /// A place in a tree as it was when the finger was made: what is edited later it does not see.
@@ -35,9 +34,9 @@ impl<T: Item> Finger<T> {
     }
 
     /// Goes to the first item that is not before the place.
-    pub(crate) fn seek(&mut self, place: impl Fn(&T) -> Ordering) {
+    pub(crate) fn seek(&mut self, place: impl Place<T>) {
         self.descend(|node| match node {
-            Node::Leaf(items) => items.partition_point(|item| place(item).is_lt()),
+            Node::Leaf(items) => items.before(&place),
             Node::Inner(children) => child(children, &place),
         });
         // The place may lie behind the last item of the leaf.
@@ -47,7 +46,7 @@ impl<T: Item> Finger<T> {
     }
 
     /// Goes to the last item that is before the place.
-    pub(crate) fn seek_before(&mut self, place: impl Fn(&T) -> Ordering) {
+    pub(crate) fn seek_before(&mut self, place: impl Place<T>) {
         self.seek(place);
         match self.path.is_empty() {
             true => self.seek_last(),
@@ -121,9 +120,9 @@ fn below<T: Item>(node: &Node<T>, at: usize) -> Option<Arc<Node<T>>> {
 
 impl<T: Item> Subtree<T> {
     /// The first item that is not before the place.
-    pub(super) fn at_or_after(&self, place: &impl Fn(&T) -> Ordering) -> Option<&T> {
+    pub(super) fn at_or_after(&self, place: &impl Place<T>) -> Option<&T> {
         match &*self.node {
-            Node::Leaf(items) => items.get(items.partition_point(|item| place(item).is_lt())),
+            Node::Leaf(items) => items.get(items.before(place)),
             Node::Inner(children) => {
                 let at = child(children, place);
                 let here = children.get(at)?.at_or_after(place);

@@ -106,8 +106,8 @@ impl<T: Item> Iterator for IntoIter<T> {
             match self.above.last_mut()?.next() {
                 None => drop(self.above.pop()),
                 Some(subtree) => match Arc::unwrap_or_clone(subtree.node) {
-                    Node::Leaf(items) => self.leaf = items.into_iter(),
-                    Node::Inner(children) => self.above.push(children.into_iter()),
+                    Node::Leaf(items) => self.leaf = items.into_vec().into_iter(),
+                    Node::Inner(children) => self.above.push(children.into_vec().into_iter()),
                 },
             }
         }

@@ -13,15 +13,17 @@
 //! - No node is empty, and a root that is not a leaf has at least two children.
 //! - What is known of a subtree is exact: nothing in the tree holds an item that was removed.
 
+mod entries;
 mod finger;
 mod iter;
 mod node;
 #[cfg(test)]
 mod tests;
 
+use entries::Entries;
 pub(crate) use finger::Finger;
 pub(crate) use iter::{IntoIter, Iter};
-use node::{Inserted, Node, Subtree, entries};
+use node::{Inserted, Node, Subtree};
 use std::cmp::Ordering;
 use std::fmt;
 
@@ -29,6 +31,12 @@ use std::fmt;
 pub(crate) trait Item: Clone + Send + Sync + 'static {
     /// What is known of a subtree without going into it.
     type Sum: Clone + Send + Sync + 'static;
+
+    /// A few bytes that tell most items apart; `()` where there are none.
+    type Head: Copy + Ord + Send + Sync + 'static;
+
+    /// Of two items with different heads, the one with the lower head comes first.
+    fn head(&self) -> Self::Head;
 
     /// A total order; two items that compare as equal take the same place.
     fn order(&self, other: &Self) -> Ordering;
@@ -39,6 +47,37 @@ pub(crate) trait Item: Clone + Send + Sync + 'static {
     /// Adds the sum of what stands to the right of the first item that is summed up. The order of
     /// the others must not matter.
     fn add(sum: &mut Self::Sum, other: &Self::Sum);
+}
+
+/// A place in the order of items: where something is sought.
+pub(crate) trait Place<T: Item> {
+    /// The head of an item at this place.
+    fn head(&self) -> T::Head;
+
+    /// How an item compares to what is sought.
+    fn compare(&self, item: &T) -> Ordering;
+}
+
+/// Where items have no heads, how they compare is all.
+impl<T: Item<Head = ()>, F: Fn(&T) -> Ordering> Place<T> for F {
+    fn head(&self) {}
+
+    fn compare(&self, item: &T) -> Ordering {
+        self(item)
+    }
+}
+
+/// The place of an item.
+struct PlaceOf<'a, T>(&'a T);
+
+impl<T: Item> Place<T> for PlaceOf<'_, T> {
+    fn head(&self) -> T::Head {
+        self.0.head()
+    }
+
+    fn compare(&self, item: &T) -> Ordering {
+        item.order(self.0)
+    }
 }
 
 /// See the [module](self).
@@ -61,20 +100,20 @@ impl<T: Item> Tree<T> {
         self.root.as_ref().map(|root| &root.sum)
     }
 
-    /// Finds an item, where `place` says how an item compares to what is sought.
-    pub(crate) fn get(&self, place: impl Fn(&T) -> Ordering) -> Option<&T> {
+    /// Finds an item.
+    pub(crate) fn get(&self, place: impl Place<T>) -> Option<&T> {
         self.root.as_ref()?.get(&place)
     }
 
-    /// The first item that is not before the place, where `place` says how an item compares to it.
-    pub(crate) fn at_or_after(&self, place: impl Fn(&T) -> Ordering) -> Option<&T> {
+    /// The first item that is not before the place.
+    pub(crate) fn at_or_after(&self, place: impl Place<T>) -> Option<&T> {
         self.root.as_ref()?.at_or_after(&place)
     }
 
     /// Puts an item at its place, and returns the one that was there.
     pub(crate) fn insert(&mut self, item: T) -> Option<T> {
         let Some(root) = &mut self.root else {
-            self.root = Subtree::new(Node::Leaf(entries([item])));
+            self.root = Subtree::new(Node::Leaf(Entries::new([item])));
             return None;
         };
         let sum = item.sum();
@@ -83,15 +122,15 @@ impl<T: Item> Tree<T> {
             Inserted::Fitted => None,
             Inserted::Split(right) => {
                 let halves = self.root.take().into_iter().chain([right]);
-                self.root = Subtree::new(Node::Inner(entries(halves)));
+                self.root = Subtree::new(Node::Inner(Entries::new(halves)));
                 None
             }
         }
     }
 
     /// Takes out the item that [`get`](Self::get) finds.
-    pub(crate) fn remove(&mut self, place: impl Fn(&T) -> Ordering) -> Option<T> {
-        self.get(&place)?; // Nothing is copied when there is nothing to remove.
+    pub(crate) fn remove(&mut self, place: impl Place<T>) -> Option<T> {
+        self.root.as_ref()?.get(&place)?; // Nothing is copied when there is nothing to remove.
         let root = self.root.as_mut()?;
         let removed = root.remove(&place);
         while let Some(root) = &self.root {

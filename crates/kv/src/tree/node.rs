@@ -1,7 +1,7 @@
 //! The nodes of a [`Tree`](super::Tree): how they split, and how they are filled again.
 
-use super::Item;
-use std::cmp::Ordering;
+use super::entries::{Entries, Placed};
+use super::{Item, Place, PlaceOf};
 use std::mem;
 use std::sync::Arc;
 
@@ -22,10 +22,19 @@ pub(super) struct Subtree<T: Item> {
     pub(super) node: Arc<Node<T>>,
 }
 
-/// Its entries are allocated at once for as many as a node may hold.
+/// A node's entries, in order.
 pub(super) enum Node<T: Item> {
-    Leaf(Vec<T>),
-    Inner(Vec<Subtree<T>>),
+    Leaf(Entries<T>),
+    Inner(Entries<Subtree<T>>),
+}
+
+/// A subtree stands where its first item does.
+impl<T: Item> Placed for Subtree<T> {
+    type Item = T;
+
+    fn item(&self) -> &T {
+        &self.first
+    }
 }
 
 /// What an insert has come to.
@@ -49,11 +58,11 @@ impl<T: Item> Subtree<T> {
         })
     }
 
-    pub(super) fn get(&self, place: &impl Fn(&T) -> Ordering) -> Option<&T> {
+    pub(super) fn get(&self, place: &impl Place<T>) -> Option<&T> {
         let mut node = &self.node;
         loop {
             match &**node {
-                Node::Leaf(items) => return items.get(items.binary_search_by(place).ok()?),
+                Node::Leaf(items) => return items.get(found(items, place)?),
                 Node::Inner(children) => node = &children.get(child(children, place))?.node,
             }
         }
@@ -63,14 +72,17 @@ impl<T: Item> Subtree<T> {
     pub(super) fn insert(&mut self, item: T, sum: &T::Sum, edge: bool) -> Inserted<T> {
         let in_front = item.order(&self.first).is_lt().then(|| item.clone());
         let inserted = match Arc::make_mut(&mut self.node) {
-            Node::Leaf(items) => match items.binary_search_by(|held| held.order(&item)) {
-                Ok(at) => Inserted::Replaced(mem::replace(&mut items[at], item)),
-                Err(at) => Inserted::or_split(put(items, at, item, edge).map(Node::Leaf)),
-            },
+            Node::Leaf(items) => {
+                let at = items.before(&PlaceOf(&item));
+                match items.get(at).is_some_and(|held| held.order(&item).is_eq()) {
+                    true => Inserted::Replaced(items.change(at, |held| mem::replace(held, item))),
+                    false => Inserted::or_split(put(items, at, item, edge).map(Node::Leaf)),
+                }
+            }
             Node::Inner(children) => {
-                let at = child(children, &|held: &T| held.order(&item));
+                let at = child(children, &PlaceOf(&item));
                 let last = at + 1 == children.len();
-                match children[at].insert(item, sum, edge && last) {
+                match children.change(at, |child| child.insert(item, sum, edge && last)) {
                     Inserted::Split(right) => {
                         Inserted::or_split(put(children, at + 1, right, edge).map(Node::Inner))
                     }
@@ -100,15 +112,15 @@ impl<T: Item> Subtree<T> {
     }
 
     /// Leaves the subtree with less than it may hold, or with nothing: its parent looks after it.
-    pub(super) fn remove(&mut self, place: &impl Fn(&T) -> Ordering) -> Option<T> {
+    pub(super) fn remove(&mut self, place: &impl Place<T>) -> Option<T> {
         let removed = match Arc::make_mut(&mut self.node) {
             Node::Leaf(items) => {
-                let at = items.binary_search_by(place).ok()?;
+                let at = found(items, place)?;
                 Some(items.remove(at))
             }
             Node::Inner(children) => {
                 let at = child(children, place);
-                let removed = children.get_mut(at)?.remove(place);
+                let removed = children.change(at, |child| child.remove(place));
                 fill(children, at);
                 removed
             }
@@ -158,8 +170,8 @@ impl<T: Item> Node<T> {
 impl<T: Item> Clone for Node<T> {
     fn clone(&self) -> Self {
         match self {
-            Node::Leaf(items) => Node::Leaf(entries(items.iter().cloned())),
-            Node::Inner(children) => Node::Inner(entries(children.iter().cloned())),
+            Node::Leaf(items) => Node::Leaf(items.clone()),
+            Node::Inner(children) => Node::Inner(children.clone()),
         }
     }
 }
@@ -173,32 +185,29 @@ impl<T: Item> Inserted<T> {
     }
 }
 
-/// The entries of a new node.
-pub(super) fn entries<E>(of: impl IntoIterator<Item = E>) -> Vec<E> {
-    let mut entries = Vec::with_capacity(CAPACITY);
-    entries.extend(of);
-    entries
+/// The item at a place, if there is one.
+fn found<T: Item>(items: &Entries<T>, place: &impl Place<T>) -> Option<usize> {
+    let at = items.before(place);
+    place.compare(items.get(at)?).is_eq().then_some(at)
 }
 
 /// The child that has the place that is sought: the last one that does not begin behind it.
-pub(super) fn child<T: Item>(children: &[Subtree<T>], place: &impl Fn(&T) -> Ordering) -> usize {
-    children
-        .partition_point(|child| place(&child.first).is_le())
-        .saturating_sub(1)
+pub(super) fn child<T: Item>(children: &Entries<Subtree<T>>, place: &impl Place<T>) -> usize {
+    children.until(place).saturating_sub(1)
 }
 
 /// Puts an entry into a node, and returns the right part if the node had to split: half of it, or,
 /// at the right edge, only the new entry.
-fn put<E>(node: &mut Vec<E>, at: usize, entry: E, edge: bool) -> Option<Vec<E>> {
+fn put<E: Placed>(node: &mut Entries<E>, at: usize, entry: E, edge: bool) -> Option<Entries<E>> {
     if node.len() < CAPACITY {
         node.insert(at, entry);
         return None;
     }
     if edge && at == node.len() {
-        return Some(entries([entry]));
+        return Some(Entries::new([entry]));
     }
     let middle = node.len() / 2;
-    let mut right = entries(node.drain(middle..));
+    let mut right = node.split_off(middle);
     match at.checked_sub(middle) {
         Some(at) => right.insert(at, entry),
         None => node.insert(at, entry),
@@ -208,20 +217,22 @@ fn put<E>(node: &mut Vec<E>, at: usize, entry: E, edge: bool) -> Option<Vec<E>> 
 
 /// Looks after a child from which an item was removed: an empty one goes, and one that holds too
 /// little shares with a sibling, if there is one.
-fn fill<T: Item>(children: &mut Vec<Subtree<T>>, at: usize) {
+fn fill<T: Item>(children: &mut Entries<Subtree<T>>, at: usize) {
     let count = children[at].node.count();
     if count == 0 {
         children.remove(at);
     } else if count < LEAST && children.len() > 1 {
         let at = at.saturating_sub(1);
         let right = Arc::unwrap_or_clone(children.remove(at + 1).node);
-        let left = &mut children[at];
-        let right = match (Arc::make_mut(&mut left.node), right) {
-            (Node::Leaf(left), Node::Leaf(right)) => share(left, right).map(Node::Leaf),
-            (Node::Inner(left), Node::Inner(right)) => share(left, right).map(Node::Inner),
-            (_, right) => Some(right), // Not at the same depth, which cannot be.
-        };
-        left.refresh();
+        let right = children.change(at, |left| {
+            let right = match (Arc::make_mut(&mut left.node), right) {
+                (Node::Leaf(left), Node::Leaf(right)) => share(left, right).map(Node::Leaf),
+                (Node::Inner(left), Node::Inner(right)) => share(left, right).map(Node::Inner),
+                (_, right) => Some(right), // Not at the same depth, which cannot be.
+            };
+            left.refresh();
+            right
+        });
         if let Some(right) = right.and_then(Subtree::new) {
             children.insert(at + 1, right);
         }
@@ -229,15 +240,22 @@ fn fill<T: Item>(children: &mut Vec<Subtree<T>>, at: usize) {
 }
 
 /// Moves all entries to the left, if they fit, or else as many as make both sides even.
-fn share<E>(left: &mut Vec<E>, mut right: Vec<E>) -> Option<Vec<E>> {
+fn share<E: Placed>(left: &mut Entries<E>, mut right: Entries<E>) -> Option<Entries<E>> {
     let all = left.len() + right.len();
     if all <= CAPACITY {
-        left.append(&mut right);
+        left.append(right);
         return None;
     }
     match (all / 2).checked_sub(left.len()) {
-        Some(missing) => left.extend(right.drain(..missing)),
-        None => drop(right.splice(..0, left.drain(all / 2..))),
+        Some(missing) => {
+            let rest = right.split_off(missing);
+            left.append(right);
+            Some(rest)
+        }
+        None => {
+            let mut moved = left.split_off(all / 2);
+            moved.append(right);
+            Some(moved)
+        }
     }
-    Some(right)
 }
