@@ -163,17 +163,18 @@ impl<I: Io> Replay<I> {
                 self.replayed += 1;
             }
         }
-        self.marks.push(log, self.last_seq, bytes);
-        self.freeze();
+        // Not `last_seq`: one keyspace may be flushed further than the log has been read.
+        let through = writes.next_seq() - 1;
+        self.marks.push(log, through, bytes);
+        self.freeze(through);
         Ok(())
     }
 
-    fn freeze(&mut self) {
+    fn freeze(&mut self, through: u64) {
         for view in self.views.values_mut() {
             if view.active.bytes() >= self.memtable_bytes {
                 let mut next = View::clone(view);
                 let memtable = std::mem::take(&mut next.active);
-                let through = self.last_seq;
                 next.frozen.insert(0, Frozen { memtable, through });
                 *view = Arc::new(next);
             }
