@@ -39,6 +39,8 @@ impl<I: Io + Runtime> Core<I> {
         let recorded = self.write_and_record(keyspace, &frozen, filenum).await;
         if let Err(error) = recorded {
             self.manifest.abandon(filenum);
+            // On a full disk, what every attempt leaves would take the room that is made.
+            self.sweep().await;
             return Err(error);
         }
         self.install(keyspace, |view| {
