@@ -112,7 +112,7 @@ impl Run {
         let copies = db.keyspace("copies").unwrap();
         for round in rounds {
             let key = format!("key {:02}", round * 7 % 30).into_bytes();
-            let value = vec![round as u8; 150 + round as usize * 37 % 300];
+            let value = vec![round.to_le_bytes()[0]; 150 + round as usize * 37 % 300];
             let gone = format!("key {:02}", round * 5 % 30).into_bytes();
             let mut next = self.map.clone();
             let mut batch = WriteBatch::new();
