@@ -234,6 +234,11 @@ impl Writes {
         })
     }
 
+    /// Whether no write is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.left == 0
+    }
+
     /// The number of the next write.
     pub(crate) fn next_seq(&self) -> u64 {
         self.seq

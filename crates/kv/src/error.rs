@@ -61,6 +61,17 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// A part of the store is gone, or has lost its end, and others prove that it was there: restore it.
+    ///
+    /// Nothing was deleted.
+    #[display("{} is incomplete: {reason}; restore it from a copy", path.display())]
+    Incomplete {
+        /// The store's directory if it is the manifest, or that of the write-ahead log.
+        path: PathBuf,
+        /// What proves it.
+        reason: Cow<'static, str>,
+    },
+
     /// There is no such keyspace, or not any more.
     #[display("there is no keyspace {keyspace}")]
     UnknownKeyspace {
@@ -202,7 +213,10 @@ impl From<quipu_journal::Error> for Error {
 impl From<io::Error> for Error {
     fn from(source: io::Error) -> Self {
         let source = Arc::new(source);
-        if source.kind() == io::ErrorKind::StorageFull {
+        if matches!(
+            source.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        ) {
             Error::NoSpace { source }
         } else {
             Error::Io { source }

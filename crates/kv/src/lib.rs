@@ -46,7 +46,14 @@
 //!   across keyspaces and crashes.
 //! - **What open shows, no later crash takes back.**
 //! - **Nothing is deleted that anybody can still need**: not by a crash, a snapshot, or a scan.
-//! - **Damage is an error with file and offset**, never a wrong value or a missing one.
+//! - **Damage is an error with file and offset**, never a wrong value or a missing one. What it does
+//!   not reach goes on being read; a compaction that meets it fails and changes nothing; and with the
+//!   file restored, all is there again.
+//! - **A full disk loses nothing.** Reads go on; writes, flushes and compactions fail with an error
+//!   whose kind is `StorageFull`, and are as if they had not been. Once there is room, all works again
+//!   without opening the store anew, unless the error is `InDoubt` or `Poisoned`: that is where a rename or
+//!   the sync of a directory found no room. A flush or a compaction that failed is tried again by the next
+//!   call that needs it.
 //!
 //! Everything runs on any [`Io`](quipu_io::Io), and so in the simulator.
 //!

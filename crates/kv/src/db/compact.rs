@@ -158,6 +158,7 @@ impl<I: Io + Runtime> Core<I> {
             numbers
                 .into_iter()
                 .for_each(|filenum| self.manifest.abandon(filenum));
+            self.sweep().await;
             return Err(error);
         }
         self.stats.note_compaction(bytes_in, bytes_out);
@@ -180,6 +181,7 @@ impl<I: Io + Runtime> Core<I> {
                 .numbers
                 .into_iter()
                 .for_each(|filenum| self.manifest.abandon(filenum));
+            self.sweep().await;
             return Err(error);
         }
         Ok(tables)

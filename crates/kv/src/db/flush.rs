@@ -11,8 +11,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use quipu_io::{Io, Runtime};
+use quipu_journal::log::Durability;
 
 use super::core::{Core, lock};
+use super::parts;
 use super::view::{Frozen, View};
 use crate::manifest::{FileNum, Flushed, KeyspaceId, SstMetadata};
 use crate::table::TableWriter;
@@ -39,6 +41,8 @@ impl<I: Io + Runtime> Core<I> {
         let recorded = self.write_and_record(keyspace, &frozen, filenum).await;
         if let Err(error) = recorded {
             self.manifest.abandon(filenum);
+            // On a full disk, what every attempt leaves would take the room that is made.
+            self.sweep().await;
             return Err(error);
         }
         self.install(keyspace, |view| {
@@ -54,21 +58,21 @@ impl<I: Io + Runtime> Core<I> {
         filenum: FileNum,
     ) -> Result<()> {
         let table = self.write_table(keyspace, frozen, filenum).await?;
+        let visible = self.visible();
         self.wal.sync().await.map_err(Error::wal)?;
         self.tables.open([Arc::new(table.clone())]).await?;
-        let flushed = self.stretches(keyspace, frozen.through);
+        let flushed = self.stretches(keyspace, frozen.through, visible);
         self.manifest.record_flush(vec![table], flushed).await?;
         self.stats.note_flush();
         Ok(())
     }
 
     /// What need not be read from the log any more: this keyspace's stretch, and that of those which
-    /// have nothing in memory.
-    fn stretches(&self, keyspace: KeyspaceId, through: u64) -> Vec<Flushed> {
+    /// have nothing in memory, up to what the log has durably.
+    fn stretches(&self, keyspace: KeyspaceId, through: u64, durable: u64) -> Vec<Flushed> {
         let version = self.manifest.version();
         // Nothing is being applied meanwhile.
         let views = self.views_mut();
-        let visible = self.visible();
         let idle: BTreeSet<KeyspaceId> = views
             .values()
             .filter(|view| view.active.is_empty() && view.frozen.is_empty())
@@ -78,7 +82,7 @@ impl<I: Io + Runtime> Core<I> {
         let stretches = version.keyspaces().filter_map(|found| {
             let through = match found.id() {
                 id if id == keyspace => through,
-                id if idle.contains(&id) => visible,
+                id if idle.contains(&id) => durable,
                 _ => return None,
             };
             let after = found.flushed_through();
@@ -110,11 +114,14 @@ impl<I: Io + Runtime> Core<I> {
         Ok(())
     }
 
-    /// Lets go of the log that is in tables.
+    /// Lets go of the log that is in tables. It says so itself before: a manifest that has lost the
+    /// edit which says it would leave a gap.
     async fn truncate_log(&self) -> Result<()> {
-        let version = self.manifest.version();
-        let reached = lock(&self.marks).reach(version.wal_floor());
+        let floor = self.manifest.version().wal_floor();
+        let reached = lock(&self.marks).reach(floor);
         if let Some(mark) = reached {
+            let said = self.wal.append(parts::in_tables(floor), Durability::Disk);
+            said.await.map_err(Error::wal)?;
             let truncated = self.wal.truncate_front(mark.log);
             truncated.await.map_err(Error::wal)?;
         }

@@ -40,12 +40,15 @@ impl Marks {
         self.bytes - self.gone
     }
 
-    /// The furthest place that is noted up to which all writes are at or below `floor`. Forgets those
-    /// before it.
+    /// The furthest place that is noted up to which all writes are at or below `floor`, if it is further
+    /// than before. Forgets those before it.
     pub(crate) fn reach(&mut self, floor: u64) -> Option<Mark> {
         let reached = self.places.partition_point(|mark| mark.seq <= floor);
         let mark = *self.places.get(reached.checked_sub(1)?)?;
         self.places.drain(..reached - 1);
+        if self.gone == mark.bytes {
+            return None;
+        }
         self.gone = mark.bytes;
         Some(mark)
     }
@@ -78,5 +81,6 @@ mod tests {
         }
         assert!(marks.places.len() < 10);
         assert_eq!(marks.reach(u64::MAX), Some(at(10_000)));
+        assert_eq!(marks.reach(u64::MAX), None);
     }
 }

@@ -9,6 +9,7 @@ mod flush;
 mod keyspace;
 mod marks;
 mod options;
+mod parts;
 mod pressure;
 mod read;
 mod recovery;
@@ -62,6 +63,7 @@ impl<I: Io + Runtime> Db<I> {
     /// - `Journal` and `Wal`, as [`Journal::open`](quipu_journal::Journal::open) fails; with `Locked`
     ///   while it is open elsewhere.
     /// - `MissingTable`, `Corrupt`: what the manifest names is not there, or damaged.
+    /// - `Incomplete`: the manifest or the log is gone, or has lost its end.
     /// - `Io`.
     pub fn open(
         io: I,

@@ -5,7 +5,9 @@
 //!   durable what it shows.
 //! - A write is replayed if its keyspace's tables do not have it: if its number is above the
 //!   keyspace's `flushed_through`.
-//! - Nothing is shown before all of it is read, and a log with a gap is an error of the log's.
+//! - Nothing is shown before all of it is read, a log with a gap is an error of the log's, and
+//!   manifest and log that do not [fit](super::parts) are one of the store's.
+//! - The log is begun before the first keyspace is recorded.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,11 +16,12 @@ use std::time::UNIX_EPOCH;
 
 use quipu_io::{EntryKind, Io, Runtime};
 use quipu_journal::Seq;
-use quipu_journal::log::Log;
+use quipu_journal::log::{Durability, Log};
 
 use super::core::{Beginning, Core, Views};
 use super::marks::Marks;
 use super::options::Options;
+use super::parts::{self, Evidence};
 use super::tables::OpenTables;
 use super::view::{Frozen, View};
 use crate::batch::Writes;
@@ -53,7 +56,8 @@ pub(crate) async fn open<I: Io + Runtime>(
     dir: PathBuf,
     options: Options,
 ) -> Result<(Core<I>, Recovered)> {
-    let tables_dir = dir.join(TABLES);
+    let (tables_dir, wal_dir) = (dir.join(TABLES), dir.join(WAL));
+    parts::check_manifest(&io, &dir, &wal_dir, &tables_dir).await?;
     let found = list_tables(io.clone(), tables_dir.clone());
     let manifest = Manifest::open(io.clone(), &dir, options.manifest.clone(), found).await?;
     let tables = OpenTables::new(
@@ -65,17 +69,10 @@ pub(crate) async fn open<I: Io + Runtime>(
         let path = tables.path(*filenum);
         return Err(Error::MissingTable { path });
     }
-    if manifest.version().keyspaces().next().is_none() {
-        let created = manifest.create_keyspace(DEFAULT, KeyspaceOptions::default());
-        created.await?;
-    }
     let version = manifest.version();
+    parts::check_log(&io, &version, &wal_dir).await?;
     tables.open(version.tables().cloned()).await?;
-    let mut views = Views::new();
-    for keyspace in version.keyspaces() {
-        let view = View::new(keyspace, tables.of(version.clone(), keyspace.id())?);
-        views.insert(keyspace.id(), Arc::new(view));
-    }
+    let views = views(&version, &tables)?;
     let mut replay = Replay {
         version,
         views,
@@ -84,16 +81,27 @@ pub(crate) async fn open<I: Io + Runtime>(
         last_seq: 0,
         marks: Marks::default(),
         replayed: 0,
+        evidence: Evidence::default(),
     };
     replay.last_seq = replay.version.last_seq();
-    let mut opening = Log::open(io.clone(), dir.join(WAL), WAL, options.log.clone())
+    let mut opening = Log::open(io.clone(), &wal_dir, WAL, options.log.clone())
         .await
         .map_err(Error::wal)?;
     while let Some((seq, payload)) = opening.next().await.map_err(Error::wal)? {
         let replayed = replay.batch(seq, payload);
         replayed.map_err(|reason| Error::Batch { seq, reason })?;
     }
+    replay.evidence.judge(&manifest, &dir, &wal_dir)?;
     let wal = opening.finish().await.map_err(Error::wal)?;
+    if replay.views.is_empty() {
+        let created = manifest.create_keyspace(DEFAULT, KeyspaceOptions::default());
+        created.await?;
+        replay.views = self::views(&manifest.version(), &tables)?;
+    }
+    if !options.wal && !replay.evidence.is_unlogged() {
+        let said = wal.append(parts::unlogged(), Durability::Disk);
+        said.await.map_err(Error::wal)?;
+    }
     let recovered = Recovered {
         manifest: manifest.recovered().clone(),
         log: wal.recovered().clone(),
@@ -112,6 +120,15 @@ pub(crate) async fn open<I: Io + Runtime>(
     });
     core.sweep().await;
     Ok((core, recovered))
+}
+
+/// The views of all keyspaces, with empty memtables.
+fn views<I: Io>(version: &Arc<Version>, tables: &OpenTables<I>) -> Result<Views<I>> {
+    let keyspaces = version.keyspaces().map(|keyspace| {
+        let view = View::new(keyspace, tables.of(version.clone(), keyspace.id())?);
+        Ok((keyspace.id(), Arc::new(view)))
+    });
+    keyspaces.collect()
 }
 
 /// Now, in the unit of tables' timestamps: milliseconds since 1970.
@@ -143,18 +160,24 @@ struct Replay<I: Io> {
     last_seq: u64,
     marks: Marks,
     replayed: u64,
+    evidence: Evidence,
 }
 
 impl<I: Io> Replay<I> {
     fn batch(&mut self, log: Seq, payload: bytes::Bytes) -> Result<(), String> {
         let bytes = payload.len();
         let mut writes = Writes::new(payload)?;
+        if writes.is_empty() {
+            self.evidence.add_note(writes.next_seq());
+            return Ok(());
+        }
         loop {
             let seq = writes.next_seq();
             let Some((id, write)) = writes.next()? else {
                 break;
             };
             self.last_seq = self.last_seq.max(seq);
+            self.evidence.add_write(id, seq);
             let keyspace = self.version.keyspace(id);
             if keyspace.is_some_and(|keyspace| seq > keyspace.flushed_through())
                 && let Some(view) = self.views.get(&id)
@@ -163,17 +186,18 @@ impl<I: Io> Replay<I> {
                 self.replayed += 1;
             }
         }
-        self.marks.push(log, self.last_seq, bytes);
-        self.freeze();
+        // Not `last_seq`: one keyspace may be flushed further than the log has been read.
+        let through = writes.next_seq() - 1;
+        self.marks.push(log, through, bytes);
+        self.freeze(through);
         Ok(())
     }
 
-    fn freeze(&mut self) {
+    fn freeze(&mut self, through: u64) {
         for view in self.views.values_mut() {
             if view.active.bytes() >= self.memtable_bytes {
                 let mut next = View::clone(view);
                 let memtable = std::mem::take(&mut next.active);
-                let through = self.last_seq;
                 next.frozen.insert(0, Frozen { memtable, through });
                 *view = Arc::new(next);
             }

@@ -14,11 +14,11 @@ use quipu_io::Io;
 
 use super::snapshots::Held;
 use super::view::View;
-use crate::Result;
 use crate::entry::Kind;
 use crate::merge::{Merge, Source};
 use crate::table::IterOptions;
 use crate::tombstone::RangeTombstones;
+use crate::{Error, Result};
 
 /// A range of keys, within which it ends.
 pub(crate) type Range = (Bound<Bytes>, Bound<Bytes>);
@@ -48,6 +48,8 @@ pub struct Scan<I: Io> {
     has_key: bool,
     deleted: Vec<RangeTombstones>,
     held: Arc<Held>,
+    /// What has ended it.
+    failure: Option<Error>,
     /// Keeps files and memtables.
     _view: Arc<View<I>>,
 }
@@ -86,6 +88,7 @@ impl<I: Io> Scan<I> {
             has_key: false,
             deleted,
             held,
+            failure: None,
             _view: view,
         }
     }
@@ -94,17 +97,31 @@ impl<I: Io> Scan<I> {
     ///
     /// # Errors
     ///
-    /// `Corrupt` and `Io`, with file and offset. The scan goes on behind nothing: it fails again.
+    /// `Corrupt` and `Io`, with file and offset. Nothing comes behind an error: it is the answer from
+    /// then on.
     pub async fn next(&mut self) -> Result<Option<(&[u8], &[u8])>> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        match self.step().await {
+            Ok(found) => Ok(found.then_some((&self.key[..], &self.value[..]))),
+            Err(error) => {
+                self.failure = Some(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether there is another pair: then it is in `key` and `value`.
+    async fn step(&mut self) -> Result<bool> {
         if !self.is_begun {
             self.begin().await?;
             self.is_begun = true;
         }
-        let found = match self.reverse {
-            false => self.next_forward().await?,
-            true => self.next_back().await?,
-        };
-        Ok(found.then_some((&self.key[..], &self.value[..])))
+        match self.reverse {
+            false => self.next_forward().await,
+            true => self.next_back().await,
+        }
     }
 
     async fn begin(&mut self) -> Result<()> {
@@ -126,7 +143,6 @@ impl<I: Io> Scan<I> {
         }
     }
 
-    /// Whether there is another pair: then it is in `key` and `value`.
     async fn next_forward(&mut self) -> Result<bool> {
         let seq = self.held.seq();
         while let Some(key) = self.merge.key() {

@@ -51,6 +51,11 @@ impl Version {
         self.keyspace(found.1)
     }
 
+    /// The number of the next keyspace: all that were ever created are below it.
+    pub(crate) fn next_keyspace(&self) -> KeyspaceId {
+        KeyspaceId::new(self.next_keyspace)
+    }
+
     /// A table.
     pub fn table(&self, filenum: FileNum) -> Option<&Arc<SstMetadata>> {
         Some(&self.tables.get(ByNumber::place(filenum))?.table)

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use quipu_io::sim::{Profile, Sim, SimIo, SimOptions};
@@ -321,4 +322,49 @@ fn an_idle_keyspace_does_not_keep_the_log_for_ever() {
         assert_eq!(collect(db.scan(..).unwrap()).await.len(), 4000);
     };
     sim.block_on(read).unwrap();
+}
+
+/// When the log is read into several memtables, the first of them stands for no more than what was
+/// read until then, also where another keyspace is flushed further. Wherever a kill comes between their
+/// flushes, the next open finds all.
+#[test]
+fn memtables_of_a_replay_are_flushed_one_by_one() {
+    let sim = Sim::new(SimOptions::default());
+    let mut options = options();
+    let written = async {
+        let db = Db::open(sim.io(), "dir", options.clone()).await.unwrap();
+        let slow = db.create_keyspace("slow").await.unwrap();
+        for number in 0..20u32 {
+            slow.put(number.to_be_bytes(), [1; 50]).await.unwrap();
+            db.put(number.to_be_bytes(), [2; 150]).await.unwrap();
+        }
+    };
+    sim.run(written).unwrap();
+    options.memtable_bytes = 500;
+    let reopen = |image, check: bool| {
+        let kill = SimOptions {
+            profile: Profile::KillOnly,
+            ..SimOptions::default()
+        };
+        let sim = Sim::boot(image, kill);
+        let images = Arc::new(Mutex::new(Vec::new()));
+        let taken = images.clone();
+        sim.on_crash_point(move |point| taken.lock().unwrap().push(point.image));
+        let found = async {
+            let db = Db::open(sim.io(), "dir", options.clone()).await.unwrap();
+            let slow = db.keyspace("slow").unwrap();
+            let found = collect(slow.scan(..).unwrap()).await.len();
+            if !check {
+                db.flush().await.unwrap();
+            }
+            found
+        };
+        assert_eq!(sim.run(found).unwrap(), 20);
+        std::mem::take(&mut *images.lock().unwrap())
+    };
+    let images = reopen(sim.image(), false);
+    assert!(images.len() > 20);
+    for image in images {
+        reopen(image, true);
+    }
 }
