@@ -174,6 +174,24 @@ impl Error {
         Error::Wal { source }
     }
 
+    /// The kind of the I/O error at the bottom, if there is one.
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            Error::Io { source } | Error::NoSpace { source } => Some(source.kind()),
+            Error::Journal { source } | Error::Wal { source } => source.io_kind(),
+            _ => None,
+        }
+    }
+
+    /// Whether somebody else has the store open, in this process or another.
+    pub fn is_locked(&self) -> bool {
+        matches!(
+            self,
+            Error::Journal { source } | Error::Wal { source }
+                if matches!(source, quipu_journal::Error::Locked { .. })
+        )
+    }
+
     /// Whether the edit is not there, and never will be.
     pub(crate) fn is_not_recorded(&self) -> bool {
         use quipu_journal::Error as Journal;
