@@ -2,42 +2,58 @@
 
 use std::fmt;
 
+use crate::escape::Escaped;
+
 /// What is longer is shortened in the middle.
 const SHOWN: usize = 32;
 
-/// What is left of it then: whole bytes of hex.
+/// What is left of it then, at most.
 const START: usize = 16;
 const END: usize = 12;
 
-/// A key: in quotes if it is text, or else in hex. Where it is long, `...` stands for its middle.
+/// A key in quotes, [escaped](crate::escape). Where it is long, `...` stands for its middle.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Key<'a>(pub(super) &'a [u8]);
+pub(crate) struct Key<'a>(pub(crate) &'a [u8]);
 
 impl fmt::Display for Key<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match std::str::from_utf8(self.0) {
-            // Whatever a terminal would take for a command is shown in hex.
-            Ok(text) if !text.chars().any(char::is_control) => {
-                write!(f, "{:?}", shortened(text))
-            }
-            _ => f.write_str(&shortened(&hex(self.0))),
+        let whole = Escaped(self.0).to_string();
+        if whole.chars().count() <= SHOWN {
+            return write!(f, "\"{whole}\"");
         }
+        let letters = letters(self.0);
+        let start = fitting(letters.iter(), START);
+        let end = fitting(letters.iter().rev(), END);
+        let (start, end) = (&letters[..start], &letters[letters.len() - end..]);
+        write!(f, "\"{}...{}\"", start.concat(), end.concat())
     }
+}
+
+/// The letters of the escaped text: an escape is one, so that none is cut.
+fn letters(key: &[u8]) -> Vec<String> {
+    let chunks = key.utf8_chunks().flat_map(|chunk| {
+        let valid = chunk.valid().chars().map(|letter| letter.to_string());
+        let escaped = valid.map(|letter| Escaped(letter.as_bytes()).to_string());
+        let invalid = chunk.invalid().iter();
+        escaped.chain(invalid.map(|byte| Escaped(&[*byte]).to_string()))
+    });
+    chunks.collect()
+}
+
+/// How many of these are no longer than `limit` in all.
+fn fitting<'a>(letters: impl Iterator<Item = &'a String>, limit: usize) -> usize {
+    let mut len = 0;
+    letters
+        .take_while(|letter| {
+            len += letter.chars().count();
+            len <= limit
+        })
+        .count()
 }
 
 /// All of the bytes in hex.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn shortened(text: &str) -> String {
-    let letters: Vec<char> = text.chars().collect();
-    if letters.len() <= SHOWN {
-        return text.to_owned();
-    }
-    let start: String = letters[..START].iter().collect();
-    let end: String = letters[letters.len() - END..].iter().collect();
-    format!("{start}...{end}")
 }
 
 #[cfg(test)]
@@ -45,29 +61,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_quoted_and_bytes_are_hex() {
+    fn keys_are_escaped_in_quotes() {
         for (key, shown) in [
             (&b""[..], "\"\""),
             (b"ada", "\"ada\""),
-            (b"say \"so\"", "\"say \\\"so\\\"\""),
             ("größe".as_bytes(), "\"größe\""),
-            (b"\x00\x00\x00\xeb", "000000eb"),
-            (b"\x1b[2J", "1b5b324a"),
-            (b"\xff", "ff"),
+            (b"\x00\x00\x00\xeb", "\"\\x00\\x00\\x00\\xeb\""),
         ] {
             assert_eq!(Key(key).to_string(), shown);
         }
     }
 
     #[test]
-    fn long_keys_lose_their_middle() {
+    fn long_keys_lose_their_middle_and_no_escape_is_cut() {
         let letters = "abcdefghijklmnopqrstuvwxyz0123456789".as_bytes();
         assert_eq!(Key(&letters[..32]).to_string().len(), 34);
         assert_eq!(
             Key(letters).to_string(),
             "\"abcdefghijklmnop...yz0123456789\""
         );
-        let bytes = [&[0; 14][..], &[0xeb; 6]].concat();
-        assert_eq!(Key(&bytes).to_string(), "0000000000000000...ebebebebebeb");
+        let bytes = [b"a", &[0; 8][..], &[0xeb; 6], b"z"].concat();
+        assert_eq!(
+            Key(&bytes).to_string(),
+            "\"a\\x00\\x00\\x00...\\xeb\\xebz\""
+        );
     }
 }
