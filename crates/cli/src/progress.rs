@@ -34,7 +34,7 @@ impl Unit {
         match self {
             Unit::Bytes => "{msg} [{bar:30}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
             Unit::BytesUntilNow => "{msg}: {bytes}, {bytes_per_sec}",
-            Unit::Pairs => "{msg}: {human_pos} pairs, {per_sec}",
+            Unit::Pairs => "{msg}: {human_pos} pairs in {elapsed}",
             // How long it takes cannot be told: the parts are of very different size.
             Unit::Millionths => "{msg} [{bar:30}] {percent} %, {elapsed} until now",
         }

@@ -190,7 +190,7 @@ fn a_command_that_fails_is_answered_and_the_shell_goes_on() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         text(&output.stderr),
-        "error: 7 commands failed: their answers say why\n"
+        "error: 7 commands failed: the answers say why\n"
     );
 }
 
@@ -285,7 +285,7 @@ fn a_bad_line_is_named_and_what_was_before_it_is_kept() {
             ),
             (
                 &format!("{}\tv", "k".repeat(65_536)),
-                "65536 bytes are more than the limit of 65535",
+                "a key of 65536 bytes is too large: the limit is 65535",
             ),
         ] {
             let dir = TempDir::new().unwrap();

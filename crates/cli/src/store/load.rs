@@ -7,7 +7,7 @@ use quipu_io::DiskIo;
 
 use super::bulk::Bulk;
 use super::lines::Lines;
-use super::{Outcome, Store, Writing};
+use super::{Outcome, Store, Writing, say};
 use crate::count::Count;
 use crate::escape::{self, unescape};
 use crate::failure::Failure;
@@ -46,6 +46,9 @@ pub(super) async fn run(io: &DiskIo, args: &Args, stdout: &mut impl Write) -> Ou
     // First: where there is nothing to load, no store is begun.
     let mut lines = Lines::open(io, args.file.as_deref()).await?;
     let store = Store::for_writing(io, &args.dir, &args.writing).await?;
+    if lines.are_typed() {
+        say("Type a key, a tab and a value on each line; Ctrl-D ends it.\n")?;
+    }
     let text = format!("load {}", args.dir.display());
     let mut bar = match lines.bytes() {
         Some(_) => Bar::new(io, Unit::Bytes, text, true),

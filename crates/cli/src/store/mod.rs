@@ -16,7 +16,7 @@ mod load;
 mod shell;
 mod stats;
 
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -181,4 +181,11 @@ fn unknown(dir: &Path, db: &Db, name: &str) -> Failure {
         dir.display(),
         names.join(", ")
     ))
+}
+
+/// Says something to who types, on stderr: answers alone are on stdout.
+fn say(text: &str) -> io::Result<()> {
+    let mut stderr = io::stderr();
+    stderr.write_all(text.as_bytes())?;
+    stderr.flush()
 }

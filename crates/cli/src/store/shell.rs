@@ -14,7 +14,7 @@ use quipu_io::DiskIo;
 use super::bulk::Bulk;
 use super::command::{self, Command};
 use super::figures::Figures;
-use super::{Outcome, Store, Writing};
+use super::{Outcome, Store, Writing, say};
 use crate::count::Count;
 use crate::escape::{self, Escaped};
 use crate::failure::Failure;
@@ -66,16 +66,13 @@ pub(super) async fn run(io: &DiskIo, args: &Args, stdout: &mut impl Write) -> Ou
         writeln!(stdout, "ok")?;
         stdout.flush()?;
     }
-    match failed {
-        _ if is_typed => Ok(()),
-        0 => Ok(()),
-        1 => Err(Failure::Text(
-            "1 command failed: its answer says why".into(),
-        )),
-        _ => Err(Failure::Text(format!(
-            "{failed} commands failed: their answers say why"
-        ))),
+    if failed > 0 && !is_typed {
+        let failed = Count(failed, "command");
+        return Err(Failure::Text(format!(
+            "{failed} failed: the answers say why"
+        )));
     }
+    Ok(())
 }
 
 struct Shell<'a, W> {
@@ -90,9 +87,12 @@ impl<W: Write> Shell<'_, W> {
     /// Answers commands until one of them is to quit, which is not answered yet, or the input ends.
     async fn commands(&mut self, is_typed: bool) -> Result<bool, Failure> {
         let mut line = Vec::new();
+        if is_typed {
+            say("\"help\" lists the commands.\n")?;
+        }
         loop {
             if is_typed {
-                prompt()?;
+                say("quipu> ")?;
             }
             line.clear();
             // The lock is not held while a command runs.
@@ -101,6 +101,9 @@ impl<W: Write> Shell<'_, W> {
                 Failure::Text(format!("standard input cannot be read: {error}"))
             })?;
             if read == 0 {
+                if is_typed {
+                    say("\n")?;
+                }
                 return Ok(false);
             }
             let text = line.strip_suffix(b"\n").unwrap_or(&line);
@@ -201,11 +204,4 @@ impl<W: Write> Shell<'_, W> {
         }
         writeln!(self.stdout, "\n({} tables)", version.len())
     }
-}
-
-/// Asks for a command, on stderr: replies alone are on stdout.
-fn prompt() -> io::Result<()> {
-    let mut stderr = io::stderr();
-    write!(stderr, "quipu> ")?;
-    stderr.flush()
 }
