@@ -1,7 +1,9 @@
-//! Prints the payments of `data/payments.csv`: the same bytes at every run.
+//! Prints the payments of `data/payments.csv`, or with `pairs` those of `data/payments.tsv`: the same
+//! bytes at every run.
 //!
 //! ```text
 //! cargo run -p quipu-examples --example generate_payments > examples/data/payments.csv
+//! cargo run -p quipu-examples --example generate_payments pairs > examples/data/payments.tsv
 //! ```
 
 use std::io::{self, BufWriter, Write};
@@ -25,7 +27,10 @@ fn main() -> io::Result<()> {
     let people = names.len() as u64;
     let mut dice = Dice(2025);
     let mut out = BufWriter::new(io::stdout().lock());
-    writeln!(out, "id,date,from,to,amount_cents")?;
+    let as_pairs = std::env::args().nth(1).is_some_and(|form| form == "pairs");
+    if !as_pairs {
+        writeln!(out, "id,date,from,to,amount_cents")?;
+    }
     for id in 1..=ROWS {
         let name = |number: u64| names[usize::try_from(number % people).unwrap_or(0)].as_str();
         let payer = dice.roll(0, people - 1);
@@ -38,7 +43,15 @@ fn main() -> io::Result<()> {
         };
         let months = (id - 1) * 12; // in units of 1 / ROWS; each has 28 days here
         let (month, day) = (1 + months / ROWS, 1 + months % ROWS * 28 / ROWS);
-        writeln!(out, "{id},2025-{month:02}-{day:02},{from},{to},{cents}")?;
+        if as_pairs {
+            let (euros, cents) = (cents / 100, cents % 100);
+            writeln!(
+                out,
+                "2025-{month:02}-{day:02}/{id:05}\t{from} pays {to} {euros}.{cents:02}"
+            )?;
+        } else {
+            writeln!(out, "{id},2025-{month:02}-{day:02},{from},{to},{cents}")?;
+        }
     }
     out.flush()
 }

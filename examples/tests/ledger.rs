@@ -18,6 +18,7 @@ use quipu_journal::{Journal, Options, Replayable};
 use tempfile::TempDir;
 
 const PAYMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/payments.csv");
+const PAIRS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/payments.tsv");
 const ROWS: u64 = 12_000;
 
 fn payment(id: u64, from: &str, to: &str, amount_cents: u64) -> Payment {
@@ -245,20 +246,26 @@ fn a_run_that_is_killed_many_times_gets_to_the_end() {
 
 #[test]
 fn the_committed_payments_are_what_the_generator_prints() {
-    let printed = program("generate_payments").output().unwrap();
-    assert!(printed.status.success());
-    assert!(
-        printed.stdout == fs::read(PAYMENTS).unwrap(),
-        "generate the file anew"
-    );
+    for (form, file) in [("rows", PAYMENTS), ("pairs", PAIRS)] {
+        let printed = program("generate_payments").arg(form).output().unwrap();
+        assert!(printed.status.success());
+        assert!(
+            printed.stdout == fs::read(file).unwrap(),
+            "generate {file} anew"
+        );
+    }
 }
 
-/// What the README shows first is the program that is built and run.
+/// The programs that the README shows are those that are built and run.
 #[test]
-fn the_readme_shows_the_counter() {
-    let program = include_str!("../counter.rs");
-    let shown = &program[program.find("use quipu_io").unwrap()..];
-    assert!(include_str!("../../README.md").contains(shown));
+fn the_readme_shows_the_store_and_the_counter() {
+    for program in [
+        include_str!("../kv_basic.rs"),
+        include_str!("../counter.rs"),
+    ] {
+        let shown = &program[program.find("use quipu_io").unwrap()..];
+        assert!(include_str!("../../README.md").contains(shown));
+    }
 }
 
 #[test]

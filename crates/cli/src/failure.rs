@@ -27,12 +27,25 @@ impl Failure {
     pub(crate) fn print(&self) {
         match self {
             Failure::Findings(findings) => findings.iter().for_each(|finding| say(finding)),
-            Failure::Text(text) => say(text),
             // The reader has gone, as `head` does: it has what it wanted.
             Failure::Output(cause) if cause.kind() == ErrorKind::BrokenPipe => {}
-            Failure::Output(cause) => say(&format_args!(
+            Failure::Text(_) | Failure::Output(_) => say(self),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Findings(findings) => {
+                let texts: Vec<_> = findings.iter().map(ToString::to_string).collect();
+                f.write_str(&texts.join("; "))
+            }
+            Failure::Text(text) => f.write_str(text),
+            Failure::Output(cause) => write!(
+                f,
                 "the report could not be written: {cause}; make room, or write it elsewhere"
-            )),
+            ),
         }
     }
 }
@@ -47,6 +60,12 @@ impl From<io::Error> for Failure {
 impl From<quipu_journal::Error> for Failure {
     fn from(error: quipu_journal::Error) -> Failure {
         Failure::Findings(vec![error])
+    }
+}
+
+impl From<quipu_kv::Error> for Failure {
+    fn from(error: quipu_kv::Error) -> Failure {
+        Failure::Text(error.to_string())
     }
 }
 

@@ -1,4 +1,5 @@
-//! The `quipu` command: looks into what Quipu keeps on disk, and crashes it in a simulator.
+//! The `quipu` command: works on stores, looks into what Quipu keeps on disk, and crashes it in a
+//! simulator.
 //!
 //! How it is laid out: each subcommand is a module that holds its arguments and runs it; what it
 //! finds out comes from the libraries, and nothing here knows a byte on disk.
@@ -13,11 +14,15 @@
 
 mod count;
 mod directory;
+mod escape;
 mod failure;
 mod journal;
+mod key;
+mod levels;
 mod manifest;
 mod progress;
 mod sim;
+mod store;
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
@@ -27,10 +32,10 @@ use quipu_io::DiskIo;
 
 use crate::failure::Failure;
 
-/// Look into what Quipu keeps on disk, and crash it in a simulator.
+/// Work on key-value stores, look into what Quipu keeps on disk, and crash it in a simulator.
 ///
-/// No file is ever changed and no lock taken, so it works beside a program that has the files open,
-/// and on a read-only copy. The simulator keeps its disk in memory.
+/// "journal" and "manifest" change no file and take no lock, so they work beside a program that has the
+/// files open, and on a read-only copy. The simulator keeps its disk in memory.
 #[derive(Debug, Parser)]
 #[command(name = "quipu", version, after_help = EXAMPLES)]
 struct Args {
@@ -40,8 +45,9 @@ struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
+  quipu load store pairs.tsv            Put the lines of a file into a store
+  quipu shell store                     Work on it: put, get, del, scan ...
   quipu journal verify ledger           Is the journal in the directory \"ledger\" intact?
-  quipu journal dump ledger | less      What is in its files?
   quipu manifest history store          How did the levels of an LSM tree come about?
   quipu sim                             Does the journal survive whatever a crash can do?
 
@@ -49,6 +55,10 @@ Exit codes: 0 success, 1 failure or damage found, 2 wrong usage";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Shell(store::Shell),
+    Load(store::Load),
+    Export(store::Export),
+    Stats(store::Stats),
     #[command(subcommand)]
     Journal(journal::Command),
     #[command(subcommand)]
@@ -75,6 +85,10 @@ fn run(command: &Command, stdout: &mut impl Write) -> Result<(), Failure> {
     let io = DiskIo::new().map_err(|cause| Failure::Text(cause.to_string()))?;
     smol::block_on(async {
         match command {
+            Command::Shell(args) => store::shell(&io, args, stdout).await,
+            Command::Load(args) => store::load(&io, args, stdout).await,
+            Command::Export(args) => store::export(&io, args, stdout).await,
+            Command::Stats(args) => store::stats(&io, args, stdout).await,
             Command::Journal(command) => journal::run(&io, command, stdout).await,
             Command::Manifest(command) => manifest::run(&io, command, stdout).await,
             // The simulator has an executor of its own.

@@ -12,6 +12,10 @@ const DELAY: Duration = Duration::from_millis(500);
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Unit {
     Bytes,
+    /// Bytes, of nobody knows how many.
+    BytesUntilNow,
+    /// Pairs of keys and values, of nobody knows how many.
+    Pairs,
     /// Millionths of the whole, where that has no size of its own.
     Millionths,
 }
@@ -29,6 +33,8 @@ impl Unit {
     fn template(self) -> &'static str {
         match self {
             Unit::Bytes => "{msg} [{bar:30}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
+            Unit::BytesUntilNow => "{msg}: {bytes}, {bytes_per_sec}",
+            Unit::Pairs => "{msg}: {human_pos} pairs in {elapsed}",
             // How long it takes cannot be told: the parts are of very different size.
             Unit::Millionths => "{msg} [{bar:30}] {percent} %, {elapsed} until now",
         }

@@ -148,10 +148,13 @@ impl WriteBatch {
     /// Whether tables can hold all of it.
     pub(crate) fn check(&self) -> Result<()> {
         let (key, value) = self.largest;
-        for (bytes, limit) in [(key, MAX_KEY_BYTES), (value, MAX_VALUE_BYTES)] {
+        for (what, bytes, limit) in [
+            ("key", key, MAX_KEY_BYTES),
+            ("value", value, MAX_VALUE_BYTES),
+        ] {
             if bytes > limit {
                 let (bytes, limit) = (bytes as u64, limit as u64);
-                return Err(Error::TooLarge { bytes, limit });
+                return Err(Error::TooLarge { what, bytes, limit });
             }
         }
         Ok(())

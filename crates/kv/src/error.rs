@@ -46,7 +46,10 @@ pub enum Error {
     },
 
     /// A payload of the write-ahead log is whole, and is no batch of this release.
-    #[display("payload {seq} of the write-ahead log cannot be read: {reason}")]
+    #[display(
+        "payload {seq} of the write-ahead log cannot be read: {reason}; open it with the release \
+         that wrote it"
+    )]
     Batch {
         /// The payload.
         seq: quipu_journal::Seq,
@@ -73,7 +76,7 @@ pub enum Error {
     },
 
     /// There is no such keyspace, or not any more.
-    #[display("there is no keyspace {keyspace}")]
+    #[display("there is no keyspace {keyspace}: it was dropped, or is another store's")]
     UnknownKeyspace {
         /// Its number.
         keyspace: KeyspaceId,
@@ -143,7 +146,8 @@ pub enum Error {
 
     /// This build cannot unpack what the table is packed with.
     #[display(
-        "{} is packed with codec {found}, which this build lacks: 2 is zstd, the feature `zstd`",
+        "{} is packed with codec {found}, which this build lacks; 2 is zstd: build quipu-kv with \
+         the feature `zstd`",
         path.display()
     )]
     UnsupportedCodec {
@@ -163,8 +167,10 @@ pub enum Error {
     },
 
     /// The key or the value is larger than a table can hold. Nothing was written.
-    #[display("{bytes} bytes are more than the limit of {limit}")]
+    #[display("a {what} of {bytes} bytes is too large: the limit is {limit}")]
     TooLarge {
+        /// `key` or `value`.
+        what: &'static str,
         /// Its size.
         bytes: u64,
         /// The limit that it exceeds.
@@ -183,6 +189,24 @@ impl Error {
 
     pub(crate) fn wal(source: quipu_journal::Error) -> Error {
         Error::Wal { source }
+    }
+
+    /// The kind of the I/O error at the bottom, if there is one.
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            Error::Io { source } | Error::NoSpace { source } => Some(source.kind()),
+            Error::Journal { source } | Error::Wal { source } => source.io_kind(),
+            _ => None,
+        }
+    }
+
+    /// Whether somebody else has the store open, in this process or another.
+    pub fn is_locked(&self) -> bool {
+        matches!(
+            self,
+            Error::Journal { source } | Error::Wal { source }
+                if matches!(source, quipu_journal::Error::Locked { .. })
+        )
     }
 
     /// Whether the edit is not there, and never will be.

@@ -3,7 +3,6 @@
 mod dump;
 mod files;
 mod history;
-mod key;
 mod table;
 
 use std::io::Write;

@@ -7,7 +7,8 @@ use quipu_kv::manifest::SstMetadata;
 use quipu_kv::manifest::history::LevelSize;
 use serde::Serialize;
 
-use super::key::{Key, hex};
+use crate::key::hex;
+use crate::levels::Keys;
 
 /// What tells a table at a glance: `000017 k0 L0 203.13 KiB ["ada".."grace"]`.
 #[derive(Clone, Copy, Debug)]
@@ -25,16 +26,6 @@ impl fmt::Display for Glance<'_> {
             BinaryBytes(table.size),
             Keys(table)
         )
-    }
-}
-
-/// The keys of a table: `["ada".."grace"]`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Keys<'a>(pub(super) &'a SstMetadata);
-
-impl fmt::Display for Keys<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}..{}]", Key(&self.0.smallest), Key(&self.0.largest))
     }
 }
 

@@ -8,7 +8,7 @@
 //! - Whatever happens, the inputs are given back, and the outputs of a compaction that failed go.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -46,8 +46,19 @@ impl<I: Io + Runtime> Core<I> {
         });
     }
 
+    /// Flushes all, and brings a range down to the lowest level.
+    pub(crate) async fn compact_range<'a>(
+        self: &Arc<Self>,
+        keyspace: KeyspaceId,
+        keys: &impl RangeBounds<&'a [u8]>,
+    ) -> Result<()> {
+        self.flush_all().await?;
+        let range = (keys.start_bound().cloned(), keys.end_bound().cloned());
+        self.bring_down(keyspace, range).await
+    }
+
     /// Runs compactions until a range is all at the bottom.
-    pub(crate) async fn compact_range(
+    async fn bring_down(
         self: &Arc<Self>,
         keyspace: KeyspaceId,
         range: (Bound<&[u8]>, Bound<&[u8]>),

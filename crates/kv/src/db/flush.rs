@@ -21,6 +21,15 @@ use crate::table::TableWriter;
 use crate::{Error, Result};
 
 impl<I: Io + Runtime> Core<I> {
+    /// Flushes all that is in memory now.
+    pub(crate) async fn flush_all(self: &Arc<Self>) -> Result<()> {
+        self.check_open()?;
+        // What failed before is tried again.
+        drop(self.take_failure());
+        self.freeze(|_| true);
+        self.flushed().await
+    }
+
     /// Flushes the oldest frozen memtable of each keyspace that has one.
     pub(crate) async fn flush_frozen(self: &Arc<Self>) -> Result<()> {
         let oldest: Vec<(KeyspaceId, Frozen)> = self

@@ -76,6 +76,12 @@ impl<I: Io + Runtime> KeyspaceHandle<I> {
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Result<Scan<I>> {
         self.core.prefix(self.id, prefix.as_ref())
     }
+
+    /// Brings everything of a range down to the lowest level, as
+    /// [`Db::compact_range`](crate::Db::compact_range) does.
+    pub async fn compact_range<'a>(&self, keys: impl RangeBounds<&'a [u8]>) -> Result<()> {
+        self.core.compact_range(self.id, &keys).await
+    }
 }
 
 impl<I: Io> Clone for KeyspaceHandle<I> {

@@ -40,7 +40,7 @@ pub use scan::Scan;
 pub use snapshot::Snapshot;
 pub use stats::Stats;
 
-use crate::manifest::{KeyspaceId, KeyspaceOptions};
+use crate::manifest::{KeyspaceId, KeyspaceOptions, Version};
 use crate::{Error, Result, WriteBatch};
 
 /// An embedded key-value store. A clone is another handle to the same one.
@@ -192,11 +192,7 @@ impl<I: Io + Runtime> Db<I> {
 
     /// Writes everything that is in memory now as tables, and waits for it.
     pub async fn flush(&self) -> Result<()> {
-        self.core.check_open()?;
-        // What failed before is tried again.
-        drop(self.core.take_failure());
-        self.core.freeze(|_| true);
-        self.core.flushed().await
+        self.core.flush_all().await
     }
 
     /// Brings everything of a range down to the lowest level, so that no more is kept of it than is
@@ -205,9 +201,12 @@ impl<I: Io + Runtime> Db<I> {
         &self,
         keys: impl std::ops::RangeBounds<&'a [u8]>,
     ) -> Result<()> {
-        self.flush().await?;
-        let range = (keys.start_bound().cloned(), keys.end_bound().cloned());
-        self.core.compact_range(KeyspaceId::DEFAULT, range).await
+        self.core.compact_range(KeyspaceId::DEFAULT, &keys).await
+    }
+
+    /// The tables as of now, by keyspace and level. Their files stay for as long as this is held.
+    pub fn version(&self) -> Arc<Version> {
+        self.core.manifest.version()
     }
 
     /// What the store has done, and holds.

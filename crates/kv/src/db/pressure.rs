@@ -11,15 +11,18 @@ use crate::Result;
 use crate::compaction::{Backpressure, Cause, backpressure};
 
 /// How much writers are held back, and why.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, derive_more::Display)]
 #[non_exhaustive]
 pub enum Pressure {
     /// Not at all.
     #[default]
+    #[display("none")]
     None,
     /// Each write waits a moment first.
+    #[display("slow: {_0}")]
     Slow(Backlog),
     /// Writes wait until there is less of it.
+    #[display("stalled: {_0}")]
     Stalled(Backlog),
 }
 

@@ -17,7 +17,7 @@ pub enum Refusal {
         keyspace: KeyspaceId,
     },
     /// The name is taken.
-    #[display("keyspace {keyspace} has the name {name:?}")]
+    #[display("keyspace {keyspace} has the name {name:?} already")]
     KeyspaceExists {
         /// The name.
         name: String,

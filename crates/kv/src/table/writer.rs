@@ -185,7 +185,7 @@ impl<F: File> TableWriter<F> {
         if start >= end {
             return Err(self.output.invalid("a range tombstone deletes nothing"));
         }
-        check_len(end.len().max(start.len()), MAX_KEY_BYTES)?;
+        check_len("key", end.len().max(start.len()), MAX_KEY_BYTES)?;
         self.count_seq(seq);
         self.tombstones.push(RangeTombstone {
             start: Bytes::copy_from_slice(start),
@@ -249,8 +249,8 @@ impl<F: File> TableWriter<F> {
             }
             is_new_key = !is_same_key;
         }
-        check_len(key.len(), MAX_KEY_BYTES)?;
-        check_len(value.len(), MAX_VALUE_BYTES)?;
+        check_len("key", key.len(), MAX_KEY_BYTES)?;
+        check_len("value", value.len(), MAX_VALUE_BYTES)?;
         let room = self.block.len() + key.len() - shared + value.len();
         if room > self.options.block_bytes && !self.block.is_empty() {
             self.cut_block(Some(key))?;
@@ -332,11 +332,12 @@ impl<F: File> TableWriter<F> {
     }
 }
 
-fn check_len(bytes: usize, limit: usize) -> Result<()> {
+fn check_len(what: &'static str, bytes: usize, limit: usize) -> Result<()> {
     if bytes <= limit {
         return Ok(());
     }
     Err(Error::TooLarge {
+        what,
         bytes: bytes as u64,
         limit: limit as u64,
     })
