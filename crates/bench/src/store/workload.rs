@@ -82,11 +82,10 @@ impl Workload {
 
     /// Whether it leaves its base as it was, so that the next may find it.
     pub(crate) fn is_reading(self) -> bool {
-        match self {
-            Self::Readrandom | Self::Readmissing | Self::Multiget | Self::Scan => true,
-            Self::ScanReverse | Self::SeekNext10 | Self::Open | Self::OpenTables => true,
-            _ => false,
-        }
+        !matches!(
+            self,
+            Self::Overwrite | Self::DeleteRandom | Self::ReadWhileWriting
+        ) && self.base() != Base::Empty
     }
 
     /// How many operations of one round are timed.

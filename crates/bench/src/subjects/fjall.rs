@@ -2,7 +2,7 @@
 //!
 //! Its workers flush and compact, so it has one more than compactions at once. How large a table is
 //! that `compact` writes is not to be set; so where tables are to be small, it is left to the
-//! compactions that come by themselves.
+//! compactions that come by themselves, of which there is one for each flush then.
 
 use std::{ops::ControlFlow, path::Path, sync::Arc};
 
@@ -50,11 +50,15 @@ impl Store for Fjall {
             Compression::None => CompressionType::None,
             Compression::Lz4 => CompressionType::Lz4,
         };
-        let leveled = Leveled::default().with_table_target_size(settings.table_bytes);
+        let has_small_tables = settings.table_bytes < TABLE_BYTES;
+        let mut leveled = Leveled::default().with_table_target_size(settings.table_bytes);
+        if has_small_tables {
+            leveled = leveled.with_l0_threshold(1);
+        }
         let options = || {
             KeyspaceCreateOptions::default()
                 .max_memtable_size(settings.memtable_bytes())
-                .data_block_size_policy(BlockSizePolicy::all(BLOCK_BYTES as u32))
+                .data_block_size_policy(BlockSizePolicy::all(BLOCK_BYTES))
                 .data_block_compression_policy(CompressionPolicy::all(compression))
                 .filter_policy(FilterPolicy::all(FilterPolicyEntry::Bloom(bits)))
                 .compaction_strategy(Arc::new(leveled.clone()))
@@ -62,7 +66,7 @@ impl Store for Fjall {
         Ok(Self {
             keyspace: database.keyspace("default", options)?,
             database,
-            has_small_tables: settings.table_bytes < TABLE_BYTES,
+            has_small_tables,
         })
     }
 
