@@ -53,7 +53,7 @@ pub enum Compression {
 pub const FROZEN_MEMTABLES: usize = 3;
 
 /// The size of a table.
-pub const TABLE_BYTES: u64 = 64 << 20;
+const TABLE_BYTES: u64 = 64 << 20;
 
 /// The size of a data block.
 pub const BLOCK_BYTES: u32 = 4096;

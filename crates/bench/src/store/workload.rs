@@ -97,7 +97,7 @@ impl Workload {
             Self::DeleteRandom => 2,
             Self::Readrandom | Self::Readmissing | Self::Multiget => 2,
             Self::ReadWhileWriting | Self::ReadUnsettled => 4,
-            Self::Fillsync64 => 10,
+            Self::Fillsync64 => 40,
             Self::SeekNext10 => 10,
             Self::Fillsync => 200,
             Self::Open | Self::OpenTables => return 1,
