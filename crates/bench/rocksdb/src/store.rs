@@ -26,7 +26,7 @@ struct RocksDb {
 
 fn options(settings: &Settings) -> Result<Options> {
     let mut blocks = BlockBasedOptions::default();
-    blocks.set_block_size(BLOCK_BYTES);
+    blocks.set_block_size(usize::try_from(BLOCK_BYTES)?);
     blocks.set_bloom_filter(f64::from(settings.filter_bits), false);
     blocks.set_block_cache(&Cache::new_lru_cache(usize::try_from(
         settings.cache_bytes(),

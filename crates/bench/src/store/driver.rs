@@ -77,6 +77,9 @@ const WRITERS: u64 = 64;
 const PACED_PUTS: u64 = 100;
 const PACE: Duration = Duration::from_millis(2);
 
+/// The processor time of an operation, with what happens in the background because of it.
+const PROCESSOR_TIME: &str = "processor_us";
+
 struct Driver<'a, S> {
     store: S,
     order: &'a Order,
@@ -159,6 +162,7 @@ impl<'a, S: Store> Driver<'a, S> {
     ) -> Result<Measurement> {
         let settings = &self.order.settings;
         let before = footprint::written_bytes()?;
+        let computed = footprint::processor_time()?;
         let start = Instant::now();
         let count = block_on(writes)?;
         let elapsed = start.elapsed();
@@ -166,19 +170,19 @@ impl<'a, S: Store> Driver<'a, S> {
         let rested = footprint::rest()? - start;
         let mut measured = Measurement::new(count, elapsed);
         measured.peak_memory_bytes = peak_memory_bytes();
+        let computed = footprint::processor_time()? - computed;
         let written = footprint::written_bytes()? - before;
         let space = footprint::disk_bytes(&self.order.dir)?;
-        let compacting = Instant::now();
         block_on(self.store.compact())?;
-        let compacting = footprint::rest()? - compacting;
+        footprint::rest()?;
         let settled = footprint::disk_bytes(&self.order.dir)?;
-        let pairs = |bytes, pairs| ratio(bytes, settings.user_bytes(pairs));
+        let share = |bytes, pairs| ratio(bytes, settings.user_bytes(pairs));
         Ok(measured
             .with_detail("rested_per_s", per_second(count, rested))
-            .with_detail("write_amplification", pairs(written, count))
-            .with_detail("space_amplification", pairs(space, pairs_left))
-            .with_detail("settled_space_amplification", pairs(settled, pairs_left))
-            .with_detail("compact_ms", compacting.as_secs_f64() * 1e3))
+            .with_detail(PROCESSOR_TIME, micros(computed, count))
+            .with_detail("write_amplification", share(written, count))
+            .with_detail("space_amplification", share(space, pairs_left))
+            .with_detail("settled_space_amplification", share(settled, pairs_left)))
     }
 
     /// Gets, or what is like them, after some that fill the caches.
@@ -189,9 +193,7 @@ impl<'a, S: Store> Driver<'a, S> {
     ) -> Result<Measurement> {
         let warm = operations.div_ceil(WARM_UP_SHARE);
         block_on(read(0..warm))?;
-        let start = Instant::now();
-        let count = block_on(read(warm..warm + operations))?;
-        Ok(Measurement::new(count, start.elapsed()))
+        timed(|| block_on(read(warm..warm + operations)))
     }
 
     async fn settle(&self) -> Result<()> {
@@ -281,18 +283,19 @@ impl<'a, S: Store> Driver<'a, S> {
 
     fn scan(&self, direction: Direction) -> Result<Measurement> {
         let (mut seen, mut sum) = (0, 0_u64);
-        let start = Instant::now();
-        block_on(self.store.scan(None, direction, |_, value| {
-            seen += 1;
-            sum = sum.wrapping_add(digest(value));
-            ControlFlow::Continue(())
-        }))?;
-        let elapsed = start.elapsed();
+        let measured = timed(|| {
+            block_on(self.store.scan(None, direction, |_, value| {
+                seen += 1;
+                sum = sum.wrapping_add(digest(value));
+                ControlFlow::Continue(())
+            }))?;
+            Ok(self.keys)
+        })?;
         let expected = (0..self.keys).map(|index| digest(self.values.get(index)));
         if (seen, sum) != (self.keys, expected.fold(0, u64::wrapping_add)) {
             return Err(format!("a scan has seen {seen} pairs, or others").into());
         }
-        Ok(Measurement::new(seen, elapsed))
+        Ok(measured)
     }
 
     fn read_while_writing(
@@ -335,28 +338,35 @@ impl<'a, S: Store> Driver<'a, S> {
         let indices = |writer| writer * puts..(writer + 1) * puts;
         // Files are created, and caches filled.
         block_on(self.put_durably(writers * puts..writers * puts + 100))?;
-        let start = Instant::now();
-        let latencies = match S::WRITERS {
+        let mut latencies = Vec::new();
+        let measured = timed(|| {
+            latencies = self.put_at_once((0..writers).map(indices))?.concat();
+            Ok(writers * puts)
+        })?;
+        Ok(measured.with_latencies(latencies))
+    }
+
+    /// A writer for each range.
+    fn put_at_once(&self, ranges: impl Iterator<Item = Range<u64>>) -> Result<Vec<Vec<Duration>>> {
+        match S::WRITERS {
             Writers::Tasks => {
                 let executor = LocalExecutor::new();
-                let tasks = (0..writers)
-                    .map(|writer| executor.spawn(self.put_durably(indices(writer))))
-                    .collect::<Vec<_>>();
-                block_on(executor.run(try_join_all(tasks)))?
+                let tasks: Vec<_> = ranges
+                    .map(|range| executor.spawn(self.put_durably(range)))
+                    .collect();
+                block_on(executor.run(try_join_all(tasks)))
             }
             Writers::Threads => thread::scope(|scope| {
-                let threads: Vec<_> = (0..writers)
-                    .map(|writer| scope.spawn(move || block_on(self.put_durably(indices(writer)))))
+                let threads: Vec<_> = ranges
+                    .map(|range| scope.spawn(move || block_on(self.put_durably(range))))
                     .collect();
                 let joined = threads.into_iter().map(|thread| {
                     let joined = thread.join();
                     joined.unwrap_or_else(|_| Err("a writer panicked".into()))
                 });
-                joined.collect::<Result<Vec<_>>>()
-            })?,
-        };
-        let measured = Measurement::new(writers * puts, start.elapsed());
-        Ok(measured.with_latencies(latencies.concat()))
+                joined.collect()
+            }),
+        }
     }
 
     async fn put_durably(&self, indices: Range<u64>) -> Result<Vec<Duration>> {
@@ -388,6 +398,20 @@ fn with_tables(measured: Measurement, tables: Option<u64>) -> Measurement {
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
 fn ratio(part: u64, whole: u64) -> f64 {
     part as f64 / whole as f64
+}
+
+/// What `work` takes; it answers how many operations it has done.
+fn timed(work: impl FnOnce() -> Result<u64>) -> Result<Measurement> {
+    let computed = footprint::processor_time()?;
+    let start = Instant::now();
+    let count = work()?;
+    let elapsed = start.elapsed();
+    let computed = footprint::processor_time()? - computed;
+    Ok(Measurement::new(count, elapsed).with_detail(PROCESSOR_TIME, micros(computed, count)))
+}
+
+fn micros(time: Duration, count: u64) -> f64 {
+    time.as_secs_f64() * 1e6 / ratio(count, 1)
 }
 
 fn per_second(count: u64, elapsed: Duration) -> f64 {

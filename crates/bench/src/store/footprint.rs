@@ -44,12 +44,12 @@ const STEP: Duration = Duration::from_millis(50);
 /// Waits until the process has neither computed nor written for a while, and tells since when.
 pub(crate) fn rest() -> Result<Instant> {
     let mut since = Instant::now();
-    let mut before = activity()?;
+    let mut before = (processor_time()?, written_bytes()?);
     while since.elapsed() < REST {
         thread::sleep(STEP);
-        let now = activity()?;
+        let now = (processor_time()?, written_bytes()?);
         // Looking takes a little time itself.
-        if now.0 > before.0 + 1 || now.1 > before.1 {
+        if now.0 > before.0 + TICK || now.1 > before.1 {
             since = Instant::now();
         }
         before = now;
@@ -57,16 +57,17 @@ pub(crate) fn rest() -> Result<Instant> {
     Ok(since)
 }
 
-/// Ticks of processor time, and bytes written.
-fn activity() -> Result<(u64, u64)> {
+/// The unit in which Linux tells processor time.
+const TICK: Duration = Duration::from_millis(10);
+
+/// The processor time that all threads of this process have taken so far.
+pub(crate) fn processor_time() -> Result<Duration> {
     let stat = fs::read_to_string("/proc/self/stat")?;
     // The name, in parentheses, may hold blanks; user and system time are the 12th and 13th after it.
     let (_, fields) = stat.rsplit_once(')').ok_or("no name in stat")?;
     let times = fields.split_whitespace().skip(11).take(2);
-    let ticks = times
-        .map(str::parse::<u64>)
-        .sum::<std::result::Result<_, _>>()?;
-    Ok((ticks, written_bytes()?))
+    let ticks = times.map(str::parse::<u32>);
+    Ok(TICK * ticks.sum::<std::result::Result<_, _>>()?)
 }
 
 /// Copies a directory, and waits until the copy is on disk: nobody else is to pay for that.

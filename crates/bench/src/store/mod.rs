@@ -25,7 +25,7 @@ use clap::{Args, ValueEnum};
 
 pub use self::driver::{Order, Run, run};
 pub use self::pairs::{KEY_BYTES, Key, digest};
-pub use self::settings::{BLOCK_BYTES, Compression, FROZEN_MEMTABLES, Settings, TABLE_BYTES};
+pub use self::settings::{BLOCK_BYTES, Compression, FROZEN_MEMTABLES, Settings};
 pub use self::workload::Workload;
 pub use quipu_kv::Durability;
 

@@ -19,7 +19,6 @@ pub(super) fn missing_key(index: u64) -> Key {
 fn digits(mut number: u64) -> Key {
     let mut key = [b'0'; KEY_BYTES];
     for digit in key.iter_mut().rev() {
-        #[expect(clippy::cast_possible_truncation, reason = "below ten")]
         let value = (number % 10) as u8;
         *digit += value;
         number /= 10;
@@ -60,7 +59,6 @@ impl Values {
 
     /// The value of the key of this number.
     pub(crate) fn get(&self, index: u64) -> &[u8] {
-        #[expect(clippy::cast_possible_truncation, reason = "below the pool's size")]
         let place = (index % Self::POOL_HALVES) as usize;
         &self.pool[place * self.value_bytes..][..self.value_bytes]
     }

@@ -53,10 +53,10 @@ pub enum Compression {
 pub const FROZEN_MEMTABLES: usize = 3;
 
 /// The size of a table.
-pub const TABLE_BYTES: u64 = 64 << 20;
+const TABLE_BYTES: u64 = 64 << 20;
 
 /// The size of a data block.
-pub const BLOCK_BYTES: usize = 4096;
+pub const BLOCK_BYTES: u32 = 4096;
 
 impl Settings {
     /// What the block cache may hold, in bytes.

@@ -35,7 +35,7 @@ struct Line<'a> {
     subject: &'a str,
     value: f64,
     unit: &'static str,
-    /// The rate of the first subject, divided by this one's: median, least and largest of the rounds.
+    /// The rate of the first subject, in terms of this one's: median, least and largest of the rounds.
     ratio: Spread,
     peak_memory_bytes: u64,
     #[serde(flatten)]
@@ -51,11 +51,14 @@ struct Spread {
 
 /// Further figures that have a table of their own, with their headings.
 const COSTS: [(&str, &str); 6] = [
+    (
+        "processor_us",
+        "µs of processor time for one, with the background's",
+    ),
     ("rested_per_s", "writes/s, until nothing is left to do"),
     ("write_amplification", "bytes written / user's bytes"),
     ("space_amplification", "bytes on disk / live bytes, at rest"),
     ("settled_space_amplification", "the same, compacted"),
-    ("compact_ms", "ms to compact all"),
     ("puts_per_s", "puts/s beside it"),
 ];
 

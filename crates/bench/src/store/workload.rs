@@ -82,11 +82,10 @@ impl Workload {
 
     /// Whether it leaves its base as it was, so that the next may find it.
     pub(crate) fn is_reading(self) -> bool {
-        match self {
-            Self::Readrandom | Self::Readmissing | Self::Multiget | Self::Scan => true,
-            Self::ScanReverse | Self::SeekNext10 | Self::Open | Self::OpenTables => true,
-            _ => false,
-        }
+        !matches!(
+            self,
+            Self::Overwrite | Self::DeleteRandom | Self::ReadWhileWriting
+        ) && self.base() != Base::Empty
     }
 
     /// How many operations of one round are timed.
@@ -98,7 +97,7 @@ impl Workload {
             Self::DeleteRandom => 2,
             Self::Readrandom | Self::Readmissing | Self::Multiget => 2,
             Self::ReadWhileWriting | Self::ReadUnsettled => 4,
-            Self::Fillsync64 => 10,
+            Self::Fillsync64 => 40,
             Self::SeekNext10 => 10,
             Self::Fillsync => 200,
             Self::Open | Self::OpenTables => return 1,

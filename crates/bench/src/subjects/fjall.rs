@@ -1,8 +1,6 @@
 //! fjall: an LSM store in Rust.
 //!
-//! Its workers flush and compact, so it has one more than compactions at once. How large a table is
-//! that `compact` writes is not to be set; so where tables are to be small, it is left to the
-//! compactions that come by themselves.
+//! Its workers flush and compact, so it has one more than compactions at once.
 
 use std::{ops::ControlFlow, path::Path, sync::Arc};
 
@@ -18,7 +16,7 @@ use fjall::{
 use crate::{
     Result,
     store::{
-        self, BLOCK_BYTES, Compression, Direction, Durability, Key, Settings, Store, TABLE_BYTES,
+        self, BLOCK_BYTES, Compression, Direction, Durability, Key, Settings, Store, Workload,
         Writers, digest,
     },
     subject::Subject,
@@ -33,11 +31,17 @@ pub(crate) const SUBJECT: Subject = Subject {
 struct Fjall {
     database: Database,
     keyspace: Keyspace,
-    has_small_tables: bool,
 }
 
 impl Store for Fjall {
     const WRITERS: Writers = Writers::Threads;
+
+    fn abstains(workload: Workload) -> Option<&'static str> {
+        match workload {
+            Workload::OpenTables => Some("its compaction of everything makes large tables"),
+            _ => None,
+        }
+    }
 
     async fn open(dir: &Path, settings: &Settings) -> Result<Self> {
         let database = Database::builder(dir)
@@ -54,7 +58,7 @@ impl Store for Fjall {
         let options = || {
             KeyspaceCreateOptions::default()
                 .max_memtable_size(settings.memtable_bytes())
-                .data_block_size_policy(BlockSizePolicy::all(BLOCK_BYTES as u32))
+                .data_block_size_policy(BlockSizePolicy::all(BLOCK_BYTES))
                 .data_block_compression_policy(CompressionPolicy::all(compression))
                 .filter_policy(FilterPolicy::all(FilterPolicyEntry::Bloom(bits)))
                 .compaction_strategy(Arc::new(leveled.clone()))
@@ -62,7 +66,6 @@ impl Store for Fjall {
         Ok(Self {
             keyspace: database.keyspace("default", options)?,
             database,
-            has_small_tables: settings.table_bytes < TABLE_BYTES,
         })
     }
 
@@ -118,10 +121,7 @@ impl Store for Fjall {
     }
 
     async fn compact(&self) -> Result<()> {
-        if !self.has_small_tables {
-            self.keyspace.major_compact()?;
-        }
-        Ok(())
+        Ok(self.keyspace.major_compact()?)
     }
 
     fn tables(&self) -> Option<u64> {

@@ -25,7 +25,7 @@ impl Store for Db {
         options.cache_bytes = settings.cache_bytes();
         options.compactions = settings.compactions;
         options.compaction.table_bytes = settings.table_bytes;
-        options.table.block_bytes = BLOCK_BYTES;
+        options.table.block_bytes = usize::try_from(BLOCK_BYTES)?;
         options.table.filter_bits_per_key = settings.filter_bits;
         options.table.compression = match settings.compression {
             Compression::None => quipu_kv::Compression::None,
