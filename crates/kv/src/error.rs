@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::db::HeldBack;
 use crate::manifest::{KeyspaceId, Refusal};
 
 /// The result of this crate's operations.
@@ -79,6 +80,14 @@ pub enum Error {
         path: PathBuf,
         /// Why not, and what can be done about it.
         reason: &'static str,
+    },
+
+    /// A compaction without which this cannot go on is larger than the budgets in the options allow.
+    #[display("a compaction cannot begin: {reason}; open the store with a larger budget")]
+    OverBudget {
+        /// What it needs, and what is left.
+        #[error(not(source))]
+        reason: HeldBack,
     },
 
     /// The store is closed.
@@ -181,6 +190,22 @@ impl Error {
 
     pub(crate) fn wal(source: quipu_journal::Error) -> Error {
         Error::Wal { source }
+    }
+
+    /// Whether the same may work later, and does no harm if it does not: there was no room. A sync
+    /// that failed is none of these.
+    pub(crate) fn is_passing(&self) -> bool {
+        use quipu_journal::Error as Journal;
+        let is_room =
+            |error: &Journal| matches!(error, Journal::NoSpace { .. } | Journal::Overloaded { .. });
+        match self {
+            Error::NoSpace { .. } => true,
+            Error::Journal { source } | Error::Wal { source } => match source {
+                Journal::NotCommitted { source } => is_room(source),
+                source => is_room(source),
+            },
+            _ => false,
+        }
     }
 
     /// Whether the manifest refused because a keyspace is not there any more.

@@ -55,7 +55,7 @@
 //! The manifest is complete: its format is frozen, and the feature `check` has it crashed wherever a
 //! crash can matter. **The store on top of it is young.** It is held against a plain map over histories
 //! with crashes, and has not been explored as the manifest has, nor measured; its formats may still
-//! change. A limit on memory for compactions, and the command line's `shell`, `load` and `export` are
+//! change. The command line's `shell`, `load` and `export` are
 //! missing.
 //!
 //! # Features
@@ -93,7 +93,10 @@ pub use compaction::{
     BackpressureOptions, Cause, CompactionOptions, LeveledOptions, SimpleLeveledOptions, Strategy,
     TieredOptions, TimeWindowOptions,
 };
-pub use db::{Backlog, Db, KeyspaceHandle, Options, Pressure, Recovered, Scan, Snapshot, Stats};
+pub use db::{
+    Backlog, Causes, Db, HeldBack, KeyspaceHandle, LevelStats, Options, Pressure, Recovered, Scan,
+    Snapshot, Stats,
+};
 pub use error::{Error, Result};
 pub use quipu_journal::log::Durability;
-pub use table::{Compression, TableOptions};
+pub use table::{CacheStats, Compression, TableOptions};

@@ -2,15 +2,18 @@
 //!
 //! Invariants:
 //! - Work is looked for whenever something may have made some ([`Core::kick`]), and by each piece of
-//!   work that ends. Nothing polls, and an idle store has no task.
+//!   work that ends. Nothing polls; an idle store has at most an [alarm](super::alarm).
 //! - A failure is kept for the next one who waits for progress, and is tried again when something
-//!   asks for it: a write that is held back, a flush, a compaction.
+//!   asks for it: a write that is held back, a flush, a compaction. For lack of room, also after a
+//!   while.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use quipu_io::{Io, Runtime};
 
+use super::compact::HeldBack;
 use super::core::{Core, lock};
 use super::cut::Cut;
 use crate::Error;
@@ -39,10 +42,19 @@ pub(crate) struct Work {
     pub(crate) checkpoints: usize,
     /// Moments that somebody waits for.
     pub(crate) cuts: Vec<Cut>,
+    /// Why the last compaction that was picked has not begun.
+    pub(crate) held_back: Option<HeldBack>,
     /// Inputs of compactions.
     pub(crate) busy: BTreeSet<FileNum>,
     /// The last failure that nobody has heard of.
     pub(crate) failure: Option<Error>,
+    /// How many there were, and what the last one said.
+    pub(crate) failures: u64,
+    pub(crate) last_failure: Option<String>,
+    /// How many there were in a row.
+    pub(crate) failures_in_a_row: u32,
+    /// When work is looked for next without anybody asking, in the runtime's time.
+    pub(crate) alarm: Option<Duration>,
 }
 
 impl<I: Io + Runtime> Core<I> {
@@ -56,6 +68,7 @@ impl<I: Io + Runtime> Core<I> {
             });
         }
         self.begin_compactions();
+        self.await_expiry();
     }
 
     fn begin_flush(&self) -> bool {
@@ -70,16 +83,32 @@ impl<I: Io + Runtime> Core<I> {
     pub(crate) fn ended(self: &Arc<Self>, result: crate::Result<()>, note: impl FnOnce(&mut Work)) {
         let mut work = lock(&self.work);
         note(&mut work);
-        let has_failed = result.is_err();
-        if let Err(error) = result {
-            tracing::warn!(%error, "background work failed");
-            work.failure = Some(error);
+        let mut retry = None;
+        match &result {
+            Ok(()) => work.failures_in_a_row = 0,
+            Err(error) => {
+                tracing::warn!(%error, "background work failed");
+                work.failures += 1;
+                work.failures_in_a_row += 1;
+                retry = error.is_passing().then_some(work.failures_in_a_row);
+                work.last_failure = Some(error.to_string());
+                work.failure = Some(error.clone());
+            }
         }
         drop(work);
-        if !has_failed {
-            self.kick();
+        match (result, retry) {
+            (Ok(()), _) => self.kick(),
+            (Err(_), Some(failures)) => self.retry_later(failures),
+            (Err(_), None) => {}
         }
         self.progress.ring();
+    }
+
+    /// Why there is nothing under way that could make room for writers.
+    pub(crate) fn stuck(&self) -> Option<HeldBack> {
+        let work = lock(&self.work);
+        let is_idle = !work.is_flushing && work.compactions == 0;
+        work.held_back.filter(|_| is_idle)
     }
 
     pub(crate) fn take_failure(&self) -> Option<Error> {
@@ -109,6 +138,19 @@ impl<I: Io + Runtime> Core<I> {
                 }
             }
             core.progress.ring();
+        });
+    }
+
+    /// Has the files deleted that only a scan still had, when it lets go of them. That is done in the
+    /// background: a drop does no I/O.
+    pub(crate) fn sweep_behind_readers(self: &Arc<Self>) {
+        let core = Arc::downgrade(self);
+        self.snapshots.when_released(move || {
+            if let Some(core) = core.upgrade()
+                && core.manifest.has_held_files()
+            {
+                core.begin_sweep();
+            }
         });
     }
 

@@ -10,6 +10,7 @@ use quipu_journal::log::Log;
 
 use super::background::{Stage, Work};
 use super::bell::Bell;
+use super::budget::Budget;
 use super::commit::Commits;
 use super::marks::Marks;
 use super::options::Options;
@@ -37,6 +38,10 @@ pub(crate) struct Core<I: Io> {
     /// Rings when a flush or a compaction is done, or has failed.
     pub(crate) progress: Bell,
     pub(crate) stats: Counters,
+    /// What tables that are read and written in the background hold in memory.
+    pub(crate) memory: Arc<Budget>,
+    /// What is set aside for the outputs of compactions.
+    pub(crate) disk: Arc<Budget>,
     pub(crate) work: Mutex<Work>,
     /// Writes up to this number are visible.
     pub(crate) visible: AtomicU64,
@@ -64,6 +69,8 @@ pub(crate) struct Beginning<I: Io> {
 impl<I: Io> Core<I> {
     pub(crate) fn new(beginning: Beginning<I>) -> Self {
         Core {
+            memory: Budget::new(beginning.options.background_bytes),
+            disk: Budget::new(beginning.options.disk_bytes),
             io: beginning.io,
             dir: beginning.dir,
             options: beginning.options,

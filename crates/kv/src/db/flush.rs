@@ -14,6 +14,7 @@ use std::sync::Arc;
 use quipu_io::{Io, Runtime};
 
 use super::background::Stage;
+use super::compact::WRITER_BYTES;
 use super::core::{Core, lock};
 use super::view::{Frozen, View};
 use crate::manifest::{FileNum, Flushed, KeyspaceId, SstMetadata};
@@ -65,6 +66,7 @@ impl<I: Io + Runtime> Core<I> {
         group: &[(KeyspaceId, Frozen)],
         numbers: &mut Vec<FileNum>,
     ) -> Result<BTreeMap<KeyspaceId, SstMetadata>> {
+        let _memory = self.memory.take(WRITER_BYTES);
         let mut tables = BTreeMap::new();
         for (keyspace, frozen) in group {
             let filenum = self.manifest.alloc_filenum()?;
@@ -92,12 +94,13 @@ impl<I: Io + Runtime> Core<I> {
                 return Ok(());
             }
             let flushed = self.stretches(&tables.keys().copied().collect(), through);
-            let files = tables.values().cloned().collect();
+            let files: Vec<SstMetadata> = tables.values().cloned().collect();
+            let bytes = files.iter().map(|table| table.size).sum();
             match self.manifest.record_flush(files, flushed).await {
                 Err(error) if error.is_unknown_keyspace() => {}
                 recorded => {
                     recorded?;
-                    self.stats.note_flush();
+                    self.stats.note_flush(bytes);
                     return Ok(());
                 }
             }

@@ -1,7 +1,9 @@
 //! [`Db`]: the store.
 
+mod alarm;
 mod background;
 mod bell;
+mod budget;
 mod checkpoint;
 mod commit;
 mod compact;
@@ -25,7 +27,6 @@ use std::fmt;
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use quipu_io::{DiskIo, Io, Runtime};
@@ -34,13 +35,14 @@ use quipu_journal::log::Durability;
 use self::background::Stage;
 use self::core::{Core, lock};
 
+pub use compact::HeldBack;
 pub use keyspace::KeyspaceHandle;
 pub use options::Options;
 pub use pressure::{Backlog, Pressure};
 pub use recovery::Recovered;
 pub use scan::Scan;
 pub use snapshot::Snapshot;
-pub use stats::Stats;
+pub use stats::{Causes, LevelStats, Stats};
 
 use crate::manifest::{KeyspaceId, KeyspaceOptions};
 use crate::{Error, Result, WriteBatch};
@@ -84,6 +86,7 @@ impl<I: Io + Runtime> Db<I> {
         });
         async {
             let db = waiting.await.map_err(|_| Error::Closed)??;
+            db.core.sweep_behind_readers();
             db.core.kick();
             Ok(db)
         }
@@ -211,29 +214,7 @@ impl<I: Io + Runtime> Db<I> {
 
     /// What the store has done, and holds.
     pub fn stats(&self) -> Stats {
-        let counters = &self.core.stats;
-        let views = self.core.views();
-        let frozen = views.values().flat_map(|view| &view.frozen);
-        let memtables = views.values().map(|view| &view.active);
-        let memtables = memtables.chain(frozen.clone().map(|frozen| &frozen.memtable));
-        let memtable_bytes = memtables.map(|memtable| memtable.bytes()).sum();
-        let frozen_memtables = frozen.count();
-        drop(views);
-        let version = self.core.manifest.version();
-        Stats {
-            last_seq: self.core.visible(),
-            memtable_bytes,
-            frozen_memtables,
-            tables: version.len(),
-            table_bytes: version.bytes(),
-            flushes: counters.flushes.load(Ordering::Relaxed),
-            compactions: counters.compactions.load(Ordering::Relaxed),
-            compacted_in: counters.compacted_in.load(Ordering::Relaxed),
-            compacted_out: counters.compacted_out.load(Ordering::Relaxed),
-            slowed: counters.slowed.load(Ordering::Relaxed),
-            stalled: counters.stalled.load(Ordering::Relaxed),
-            pressure: self.core.pressure(),
-        }
+        self.core.stats()
     }
 
     /// What open found.

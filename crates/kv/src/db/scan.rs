@@ -47,9 +47,10 @@ pub struct Scan<I: Io> {
     value: Bytes,
     has_key: bool,
     deleted: Vec<RangeTombstones>,
-    held: Arc<Held>,
     /// Keeps files and memtables.
     _view: Arc<View<I>>,
+    /// Let go behind the files, which may go then.
+    held: Arc<Held>,
 }
 
 impl<I: Io> Scan<I> {

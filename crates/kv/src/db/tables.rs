@@ -51,9 +51,17 @@ impl<I: Io> OpenTables<I> {
         if let Some(error) = &*failure {
             return Err(error.clone());
         }
-        let synced = self.io.sync_dir(&self.dir).await.map_err(Error::from);
+        let synced = self.io.sync_dir(&self.dir).await;
+        // Not for lack of room, even if that is what it says: trying again is of no use.
+        let synced = synced.map_err(|error| Error::Io {
+            source: Arc::new(error),
+        });
         *failure = synced.clone().err();
         synced
+    }
+
+    pub(crate) fn cache(&self) -> &BlockCache {
+        &self.cache
     }
 
     pub(crate) fn path(&self, filenum: FileNum) -> PathBuf {

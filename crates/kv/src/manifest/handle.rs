@@ -246,6 +246,12 @@ impl<I: Io> Manifest<I> {
             .read(|state| state.retired.obsolete(state.version()))
     }
 
+    /// Whether files were dropped that versions may still name which somebody holds: there is more to
+    /// delete when those are let go.
+    pub(crate) fn has_held_files(&self) -> bool {
+        self.journal.read(|state| state.retired.is_waiting())
+    }
+
     /// Says that these obsolete files are deleted. Nothing is recorded: what is deleted and comes
     /// back, because the deletion was not durable, is an orphan at the next open.
     pub fn forget(&self, deleted: &[FileNum]) {

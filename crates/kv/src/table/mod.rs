@@ -37,7 +37,8 @@ mod tests;
 mod tombstones;
 mod writer;
 
-pub(crate) use cache::{BlockCache, CacheStats};
+pub(crate) use cache::BlockCache;
+pub use cache::CacheStats;
 pub use compression::Compression;
 pub(crate) use entry::{Found, Kind, RangeTombstone};
 pub(crate) use iter::{IterOptions, TableIter};
