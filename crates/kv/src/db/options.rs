@@ -24,6 +24,12 @@ pub struct Options {
     pub wal_bytes: u64,
     /// What the block cache may hold, shared by all tables.
     pub cache_bytes: u64,
+    /// Files of tables that stay open, besides those that are being read. By default 512, half of what
+    /// a process usually may have.
+    ///
+    /// A read that misses the cache and finds the file closed opens it again. Tables may be many more;
+    /// each keeps a few kilobytes of its index in memory.
+    pub open_files: usize,
     /// Compactions that run at the same time.
     pub compactions: usize,
     /// What flushes and compactions may hold in memory beside memtables and cache: blocks that are read
@@ -57,6 +63,7 @@ impl Default for Options {
             wal: true,
             wal_bytes: 256 << 20,
             cache_bytes: 64 << 20,
+            open_files: 512,
             compactions: 1,
             background_bytes: 128 << 20,
             disk_bytes: u64::MAX,

@@ -23,7 +23,6 @@ use super::tables::OpenTables;
 use super::view::{Frozen, View};
 use crate::batch::Writes;
 use crate::manifest::{FileNum, Keyspace, KeyspaceOptions, Manifest, Version};
-use crate::table::BlockCache;
 use crate::{Error, Result};
 
 /// The directory of the tables. Log, manifest and tables have a directory each: if a sync of one
@@ -56,11 +55,7 @@ pub(crate) async fn open<I: Io + Runtime>(
     let tables_dir = dir.join(TABLES);
     let found = list_tables(io.clone(), tables_dir.clone());
     let manifest = Manifest::open(io.clone(), &dir, options.manifest.clone(), found).await?;
-    let tables = OpenTables::new(
-        io.clone(),
-        &tables_dir,
-        BlockCache::new(options.cache_bytes),
-    );
+    let tables = OpenTables::new(io.clone(), &tables_dir, &options);
     if let Some(filenum) = manifest.recovered().missing.first() {
         let path = tables.path(*filenum);
         return Err(Error::MissingTable { path });

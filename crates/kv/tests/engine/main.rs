@@ -4,5 +4,6 @@
 mod budget;
 mod checkpoint;
 mod close;
+mod files;
 mod history;
 mod later;
