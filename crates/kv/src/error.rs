@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::db::HeldBack;
 use crate::manifest::{KeyspaceId, Refusal};
 
 /// The result of this crate's operations.
@@ -85,6 +86,23 @@ pub enum Error {
     /// The default keyspace is always there: delete what is in it instead.
     #[display("the default keyspace cannot be dropped: delete what is in it")]
     DefaultKeyspace,
+
+    /// No checkpoint was made.
+    #[display("no checkpoint was made at {}: {reason}", path.display())]
+    Checkpoint {
+        /// Where it would have been, or what is in its way.
+        path: PathBuf,
+        /// Why not, and what can be done about it.
+        reason: &'static str,
+    },
+
+    /// A compaction without which this cannot go on is larger than the budgets in the options allow.
+    #[display("a compaction cannot begin: {reason}; open the store with a larger budget")]
+    OverBudget {
+        /// What it needs, and what is left.
+        #[error(not(source))]
+        reason: HeldBack,
+    },
 
     /// The store is closed.
     #[display("the store is closed: open it again")]
@@ -207,6 +225,27 @@ impl Error {
             Error::Journal { source } | Error::Wal { source }
                 if matches!(source, quipu_journal::Error::Locked { .. })
         )
+    }
+
+    /// Whether the same may work later, and does no harm if it does not: there was no room. A sync
+    /// that failed is none of these.
+    pub(crate) fn is_passing(&self) -> bool {
+        use quipu_journal::Error as Journal;
+        let is_room =
+            |error: &Journal| matches!(error, Journal::NoSpace { .. } | Journal::Overloaded { .. });
+        match self {
+            Error::NoSpace { .. } => true,
+            Error::Journal { source } | Error::Wal { source } => match source {
+                Journal::NotCommitted { source } => is_room(source),
+                source => is_room(source),
+            },
+            _ => false,
+        }
+    }
+
+    /// Whether the manifest refused because a keyspace is not there any more.
+    pub(crate) fn is_unknown_keyspace(&self) -> bool {
+        matches!(self.refusal(), Some(Refusal::UnknownKeyspace { .. }))
     }
 
     /// Whether the edit is not there, and never will be.

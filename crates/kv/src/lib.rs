@@ -132,7 +132,10 @@ pub use compaction::{
     BackpressureOptions, Cause, CompactionOptions, LeveledOptions, SimpleLeveledOptions, Strategy,
     TieredOptions, TimeWindowOptions,
 };
-pub use db::{Backlog, Db, KeyspaceHandle, Options, Pressure, Recovered, Scan, Snapshot, Stats};
+pub use db::{
+    Backlog, Causes, Db, HeldBack, KeyspaceHandle, LevelStats, Options, Pressure, Recovered, Scan,
+    Snapshot, Stats,
+};
 pub use error::{Error, Result};
 pub use quipu_journal::log::Durability;
-pub use table::{Compression, TableOptions};
+pub use table::{CacheStats, Compression, TableOptions};

@@ -2,29 +2,59 @@
 //!
 //! Invariants:
 //! - Work is looked for whenever something may have made some ([`Core::kick`]), and by each piece of
-//!   work that ends. Nothing polls, and an idle store has no task.
+//!   work that ends. Nothing polls; an idle store has at most an [alarm](super::alarm).
 //! - A failure is kept for the next one who waits for progress, and is tried again when something
-//!   asks for it: a write that is held back, a flush, a compaction.
+//!   asks for it: a write that is held back, a flush, a compaction. For lack of room, also after a
+//!   while.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use quipu_io::{Io, Runtime};
 
+use super::compact::HeldBack;
 use super::core::{Core, lock};
+use super::cut::Cut;
 use crate::Error;
 use crate::manifest::FileNum;
+
+/// How far a store is on its way to its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Stage {
+    #[default]
+    Open,
+    /// Takes no writes any more, and flushes what it has.
+    Closing,
+    /// Begins nothing any more.
+    Closed,
+}
 
 /// What is under way.
 #[derive(Debug, Default)]
 pub(crate) struct Work {
-    pub(crate) is_closed: bool,
+    pub(crate) stage: Stage,
     pub(crate) is_flushing: bool,
     pub(crate) compactions: usize,
+    pub(crate) is_sweeping: bool,
+    /// Something became obsolete since the sweep that runs has begun.
+    pub(crate) sweep_again: bool,
+    pub(crate) checkpoints: usize,
+    /// Moments that somebody waits for.
+    pub(crate) cuts: Vec<Cut>,
+    /// Why the last compaction that was picked has not begun.
+    pub(crate) held_back: Option<HeldBack>,
     /// Inputs of compactions.
     pub(crate) busy: BTreeSet<FileNum>,
     /// The last failure that nobody has heard of.
     pub(crate) failure: Option<Error>,
+    /// How many there were, and what the last one said.
+    pub(crate) failures: u64,
+    pub(crate) last_failure: Option<String>,
+    /// How many there were in a row.
+    pub(crate) failures_in_a_row: u32,
+    /// When work is looked for next without anybody asking, in the runtime's time.
+    pub(crate) alarm: Option<Duration>,
 }
 
 impl<I: Io + Runtime> Core<I> {
@@ -38,12 +68,13 @@ impl<I: Io + Runtime> Core<I> {
             });
         }
         self.begin_compactions();
+        self.await_expiry();
     }
 
     fn begin_flush(&self) -> bool {
         let has_frozen = self.views().values().any(|view| !view.frozen.is_empty());
         let mut work = lock(&self.work);
-        let begins = has_frozen && !work.is_flushing && !work.is_closed;
+        let begins = has_frozen && !work.is_flushing && work.stage != Stage::Closed;
         work.is_flushing |= begins;
         begins
     }
@@ -52,20 +83,75 @@ impl<I: Io + Runtime> Core<I> {
     pub(crate) fn ended(self: &Arc<Self>, result: crate::Result<()>, note: impl FnOnce(&mut Work)) {
         let mut work = lock(&self.work);
         note(&mut work);
-        let has_failed = result.is_err();
-        if let Err(error) = result {
-            tracing::warn!(%error, "background work failed");
-            work.failure = Some(error);
+        let mut retry = None;
+        match &result {
+            Ok(()) => work.failures_in_a_row = 0,
+            Err(error) => {
+                tracing::warn!(%error, "background work failed");
+                work.failures += 1;
+                work.failures_in_a_row += 1;
+                retry = error.is_passing().then_some(work.failures_in_a_row);
+                work.last_failure = Some(error.to_string());
+                work.failure = Some(error.clone());
+            }
         }
         drop(work);
-        if !has_failed {
-            self.kick();
+        match (result, retry) {
+            (Ok(()), _) => self.kick(),
+            (Err(_), Some(failures)) => self.retry_later(failures),
+            (Err(_), None) => {}
         }
         self.progress.ring();
     }
 
+    /// Why there is nothing under way that could make room for writers.
+    pub(crate) fn stuck(&self) -> Option<HeldBack> {
+        let work = lock(&self.work);
+        let is_idle = !work.is_flushing && work.compactions == 0;
+        work.held_back.filter(|_| is_idle)
+    }
+
     pub(crate) fn take_failure(&self) -> Option<Error> {
         lock(&self.work).failure.take()
+    }
+
+    /// Has the files deleted that nothing needs any more. Not in the caller's own time: no close is
+    /// done before it has ended, since a file that goes later may be another's by then.
+    pub(crate) fn begin_sweep(self: &Arc<Self>) {
+        let mut work = lock(&self.work);
+        if work.stage == Stage::Closed {
+            return;
+        }
+        if std::mem::replace(&mut work.is_sweeping, true) {
+            work.sweep_again = true;
+            return;
+        }
+        drop(work);
+        let core = self.clone();
+        self.io.spawn(async move {
+            loop {
+                core.sweep().await;
+                let mut work = lock(&core.work);
+                if !std::mem::take(&mut work.sweep_again) {
+                    work.is_sweeping = false;
+                    break;
+                }
+            }
+            core.progress.ring();
+        });
+    }
+
+    /// Has the files deleted that only a scan still had, when it lets go of them. That is done in the
+    /// background: a drop does no I/O.
+    pub(crate) fn sweep_behind_readers(self: &Arc<Self>) {
+        let core = Arc::downgrade(self);
+        self.snapshots.when_released(move || {
+            if let Some(core) = core.upgrade()
+                && core.manifest.has_held_files()
+            {
+                core.begin_sweep();
+            }
+        });
     }
 
     /// Deletes the files that nothing needs any more. One that cannot be deleted now is tried again
@@ -90,7 +176,8 @@ impl<I: Io + Runtime> Core<I> {
             let changed = self.progress.listen();
             let is_idle = {
                 let work = lock(&self.work);
-                !work.is_flushing && work.compactions == 0
+                let is_working = work.is_flushing || work.is_sweeping;
+                !is_working && work.compactions + work.checkpoints == 0
             };
             if is_idle {
                 return;

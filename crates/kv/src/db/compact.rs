@@ -6,6 +6,7 @@
 //! - Versions of one key never stand in two outputs, so outputs do not overlap; range tombstones are
 //!   cut where outputs are.
 //! - Whatever happens, the inputs are given back, and the outputs of a compaction that failed go.
+//! - None begins that does not fit the [budgets](super::budget), and what it has set aside it gives back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, RangeBounds};
@@ -14,11 +15,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use quipu_io::{Io, Runtime};
 
-use super::background::Work;
+use super::background::{Stage, Work};
+use super::budget::Share;
 use super::core::{Core, lock};
 use super::recovery::millis;
 use crate::compaction::{Compaction, Kind as Task, Manual, Situation, compact_range, pick};
-use crate::manifest::{FileNum, Keyspace, KeyspaceId, SstMetadata};
+use crate::manifest::{FileNum, Keyspace, KeyspaceId, SstMetadata, Version};
 use crate::merge::{Merge, Retention, Source};
 use crate::table::{IterOptions, RangeTombstone, TableWriter};
 use crate::tombstone::RangeTombstones;
@@ -27,20 +29,25 @@ use crate::{Error, Result};
 impl<I: Io + Runtime> Core<I> {
     /// Starts as many compactions as there are to do and may run.
     pub(crate) fn begin_compactions(self: &Arc<Self>) {
-        while let Some((keyspace, compaction)) = self.next_compaction() {
-            self.start(keyspace, compaction);
+        while let Some(begun) = self.next_compaction() {
+            self.start(begun);
         }
     }
 
     /// Runs a compaction whose inputs are taken.
-    fn start(self: &Arc<Self>, keyspace: KeyspaceId, compaction: Compaction) {
+    fn start(self: &Arc<Self>, begun: Begun) {
         let core = self.clone();
         self.io.spawn(async move {
-            let ended = core.compact(keyspace, &compaction).await;
+            let ended = core.compact(&begun).await;
+            let inputs = begun.compaction.inputs.iter();
+            let inputs: Vec<FileNum> = inputs.map(|table| table.filenum).collect();
+            // What it has had is there for others, and its inputs may go.
+            drop(begun);
+            core.sweep().await;
             core.ended(ended, |work| {
                 work.compactions -= 1;
-                for table in &compaction.inputs {
-                    work.busy.remove(&table.filenum);
+                for filenum in &inputs {
+                    work.busy.remove(filenum);
                 }
             });
         });
@@ -67,9 +74,9 @@ impl<I: Io + Runtime> Core<I> {
             let changed = self.progress.listen();
             self.check_open()?;
             match self.next_of_range(keyspace, range)? {
-                Manual::Done => return Ok(()),
-                Manual::Busy => {}
-                Manual::Next(compaction) => self.start(keyspace, compaction),
+                Next::Done => return Ok(()),
+                Next::Busy => {}
+                Next::Begun(begun) => self.start(begun),
             }
             // The bell is never dropped before it rings.
             let _ = changed.await;
@@ -84,16 +91,24 @@ impl<I: Io + Runtime> Core<I> {
         &self,
         keyspace: KeyspaceId,
         range: (Bound<&[u8]>, Bound<&[u8]>),
-    ) -> Result<Manual> {
+    ) -> Result<Next> {
         let version = self.manifest.version();
         let found = version.keyspace(keyspace);
         let found = found.ok_or(Error::UnknownKeyspace { keyspace })?;
         let mut work = lock(&self.work);
-        let next = compact_range(&self.situation(found, &work.busy), range);
-        if let Manual::Next(compaction) = &next {
-            take(&mut work, compaction);
+        let compaction = match compact_range(&self.situation(found, &work.busy), range) {
+            Manual::Done => return Ok(Next::Done),
+            Manual::Busy => return Ok(Next::Busy),
+            Manual::Next(compaction) => compaction,
+        };
+        match self.room(&compaction, &version) {
+            Ok(room) => Ok(Next::Begun(take(
+                &mut work, version, keyspace, compaction, room,
+            ))),
+            // Those that run give back what they have.
+            Err(_) if work.compactions > 0 => Ok(Next::Busy),
+            Err(reason) => Err(Error::OverBudget { reason }),
         }
-        Ok(next)
     }
 
     fn situation<'a>(
@@ -110,20 +125,73 @@ impl<I: Io + Runtime> Core<I> {
         }
     }
 
-    /// Picks a compaction, and marks its inputs as taken.
-    fn next_compaction(&self) -> Option<(KeyspaceId, Compaction)> {
+    /// Picks a compaction for which there is room, and marks its inputs as taken.
+    fn next_compaction(&self) -> Option<Begun> {
         let mut work = lock(&self.work);
-        if work.is_closed || work.compactions >= self.options.compactions {
+        if work.stage != Stage::Open || work.compactions >= self.options.compactions {
             return None;
         }
+        work.held_back = None;
         let version = self.manifest.version();
         for keyspace in version.keyspaces() {
-            if let Some(compaction) = pick(&self.situation(keyspace, &work.busy)) {
-                take(&mut work, &compaction);
-                return Some((keyspace.id(), compaction));
+            let Some(compaction) = pick(&self.situation(keyspace, &work.busy)) else {
+                continue;
+            };
+            match self.room(&compaction, &version) {
+                Ok(room) => {
+                    let id = keyspace.id();
+                    return Some(take(&mut work, version.clone(), id, compaction, room));
+                }
+                Err(reason) => {
+                    tracing::debug!(%reason, "a compaction is held back");
+                    work.held_back = Some(reason);
+                }
             }
         }
         None
+    }
+
+    /// Sets aside what a compaction needs: memory for the blocks in its hands, and disk for its
+    /// outputs, which take as much as the inputs at most while those are still there.
+    fn room(&self, compaction: &Compaction, version: &Version) -> Result<Room, HeldBack> {
+        let (mut needed, mut written, mut readahead) = (0, 0, 0);
+        if compaction.kind == Task::Merge {
+            written = compaction.inputs.iter().map(|table| table.size).sum();
+            let sources = sources(compaction);
+            let at_once = self.options.compactions.max(1) as u64;
+            let share = self.memory.limit().saturating_sub(2 * WRITER_BYTES) / at_once;
+            let table = &self.options.table;
+            let blocks = 2 * table.block_bytes as u64 + table.partition_bytes as u64;
+            let fixed = WRITER_BYTES + sources * blocks;
+            let ahead = share.saturating_sub(fixed) / sources;
+            let ahead = ahead.clamp(LEAST_READAHEAD, MOST_READAHEAD);
+            needed = fixed + sources * ahead;
+            readahead = usize::try_from(ahead).unwrap_or(usize::MAX);
+        }
+        let held = version.bytes();
+        let disk = self.disk.reserve(written, held);
+        let disk = disk.ok_or_else(|| HeldBack::Disk {
+            needed: written,
+            left: (self.disk.limit() - self.disk.used().min(self.disk.limit()))
+                .saturating_sub(held),
+        })?;
+        // A flush always has its part.
+        let beside = WRITER_BYTES;
+        let memory = self
+            .memory
+            .reserve(needed, if needed == 0 { 0 } else { beside });
+        let memory = memory.ok_or_else(|| HeldBack::Memory {
+            needed,
+            left: self
+                .memory
+                .limit()
+                .saturating_sub(self.memory.used() + beside),
+        })?;
+        Ok(Room {
+            readahead,
+            _memory: memory,
+            _disk: disk,
+        })
     }
 
     /// Now, in the unit of tables' timestamps.
@@ -131,11 +199,8 @@ impl<I: Io + Runtime> Core<I> {
         millis(&self.io)
     }
 
-    pub(crate) async fn compact(
-        self: &Arc<Self>,
-        keyspace: KeyspaceId,
-        compaction: &Compaction,
-    ) -> Result<()> {
+    pub(crate) async fn compact(self: &Arc<Self>, begun: &Begun) -> Result<()> {
+        let (keyspace, compaction) = (begun.keyspace, &begun.compaction);
         let (reason, kind) = (compaction.reason, compaction.kind);
         tracing::debug!(%reason, %kind, inputs = compaction.inputs.len(), "compaction");
         let removed: Vec<FileNum> = compaction
@@ -153,7 +218,7 @@ impl<I: Io + Runtime> Core<I> {
                 moved.collect()
             }
             Task::Drop => Vec::new(),
-            Task::Merge => self.merge(keyspace, compaction).await?,
+            Task::Merge => self.merge(begun).await?,
         };
         let bytes = |tables: &mut dyn Iterator<Item = u64>| tables.sum::<u64>();
         let bytes_in = match compaction.kind {
@@ -169,30 +234,24 @@ impl<I: Io + Runtime> Core<I> {
             numbers
                 .into_iter()
                 .for_each(|filenum| self.manifest.abandon(filenum));
-            self.sweep().await;
-            return Err(error);
+            // If the keyspace was dropped meanwhile, nobody needs them.
+            let is_there = self.manifest.version().keyspace(keyspace).is_some();
+            return if is_there { Err(error) } else { Ok(()) };
         }
         self.stats.note_compaction(bytes_in, bytes_out);
-        self.install(keyspace, |_| {})?;
-        self.sweep().await;
-        Ok(())
+        self.install(keyspace, |_| {})
     }
 
     /// Writes the outputs. Those of a merge that fails may go.
-    async fn merge(
-        self: &Arc<Self>,
-        keyspace: KeyspaceId,
-        compaction: &Compaction,
-    ) -> Result<Vec<SstMetadata>> {
-        let mut outputs = Outputs::new(self, keyspace, compaction);
-        let written = self.write_outputs(compaction, &mut outputs).await;
+    async fn merge(self: &Arc<Self>, begun: &Begun) -> Result<Vec<SstMetadata>> {
+        let mut outputs = Outputs::new(self, begun.keyspace, &begun.compaction);
+        let written = self.write_outputs(begun, &mut outputs).await;
         let tables = outputs.tables;
         if let Err(error) = written {
             outputs
                 .numbers
                 .into_iter()
                 .for_each(|filenum| self.manifest.abandon(filenum));
-            self.sweep().await;
             return Err(error);
         }
         Ok(tables)
@@ -200,10 +259,11 @@ impl<I: Io + Runtime> Core<I> {
 
     async fn write_outputs(
         self: &Arc<Self>,
-        compaction: &Compaction,
+        begun: &Begun,
         outputs: &mut Outputs<'_, I>,
     ) -> Result<()> {
-        let (mut merge, deleted) = self.inputs(compaction)?;
+        let compaction = &begun.compaction;
+        let (mut merge, deleted) = self.inputs(compaction, begun.room.readahead)?;
         let seqs = self.snapshots.visible(|| self.visible());
         let mut retention = Retention::new(seqs, deleted, compaction.drop_tombstones);
         merge.seek(&[], u64::MAX).await?;
@@ -228,14 +288,18 @@ impl<I: Io + Runtime> Core<I> {
             merge.step().await?;
         }
         outputs.finish(&retention).await?;
-        self.io.sync_dir(self.tables.dir()).await?;
+        self.tables.sync_dir().await?;
         self.tables
             .open(outputs.tables.iter().cloned().map(Arc::new))
             .await
     }
 
     /// The inputs' entries in order, and all their range tombstones.
-    fn inputs(&self, compaction: &Compaction) -> Result<(Merge<I::File>, RangeTombstones)> {
+    fn inputs(
+        &self,
+        compaction: &Compaction,
+        readahead: usize,
+    ) -> Result<(Merge<I::File>, RangeTombstones)> {
         let mut deleted = RangeTombstones::default();
         let mut levels: BTreeMap<u32, Vec<_>> = BTreeMap::new();
         for input in &compaction.inputs {
@@ -249,7 +313,7 @@ impl<I: Io + Runtime> Core<I> {
         // Everything is read once: it would only drive out what readers need.
         let options = IterOptions {
             fill_cache: false,
-            readahead: 1 << 20,
+            readahead,
         };
         let mut sources = Vec::new();
         for (level, mut tables) in levels {
@@ -265,11 +329,84 @@ impl<I: Io + Runtime> Core<I> {
     }
 }
 
+/// What a table takes in memory while it is written: what is gathered for a write, and what of that is
+/// being written.
+pub(crate) const WRITER_BYTES: u64 = 2 << 20;
+
+/// What a merge reads ahead of each source at least, and at most.
+const LEAST_READAHEAD: u64 = 16 << 10;
+const MOST_READAHEAD: u64 = 1 << 20;
+
+/// Why a compaction that there is to do does not begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, derive_more::Display)]
+#[non_exhaustive]
+pub enum HeldBack {
+    /// [`Options::disk_bytes`](crate::Options::disk_bytes) leaves too little.
+    #[display("it needs {needed} bytes of disk while it runs, and `disk_bytes` leaves {left}")]
+    Disk {
+        /// The bytes of its inputs, which its outputs may come to as well.
+        needed: u64,
+        /// What is left beside the tables and the compactions that run.
+        left: u64,
+    },
+    /// [`Options::background_bytes`](crate::Options::background_bytes) leaves too little.
+    #[display("it needs {needed} bytes of memory, and `background_bytes` leaves {left}")]
+    Memory {
+        /// What it would hold, by an estimate.
+        needed: u64,
+        /// What is left beside the compactions that run.
+        left: u64,
+    },
+}
+
+/// A compaction whose inputs are taken.
+pub(crate) struct Begun {
+    keyspace: KeyspaceId,
+    compaction: Compaction,
+    room: Room,
+    /// Keeps the files of the inputs, also if the keyspace is dropped.
+    _version: Arc<Version>,
+}
+
+/// What a compaction may use, until this is dropped.
+struct Room {
+    readahead: usize,
+    _memory: Share,
+    _disk: Share,
+}
+
+/// What a manual compaction does next.
+enum Next {
+    Begun(Begun),
+    Busy,
+    Done,
+}
+
 /// Marks the inputs of a compaction as taken.
-fn take(work: &mut Work, compaction: &Compaction) {
+fn take(
+    work: &mut Work,
+    version: Arc<Version>,
+    keyspace: KeyspaceId,
+    compaction: Compaction,
+    room: Room,
+) -> Begun {
     let inputs = compaction.inputs.iter().map(|table| table.filenum);
     work.busy.extend(inputs);
     work.compactions += 1;
+    Begun {
+        keyspace,
+        compaction,
+        room,
+        _version: version,
+    }
+}
+
+/// The places that a merge reads from: each table of level 0, and each level below.
+fn sources(compaction: &Compaction) -> u64 {
+    let mut levels = BTreeSet::new();
+    let inputs = compaction.inputs.iter();
+    let sources = inputs.filter(|table| table.level == 0 || levels.insert(table.level));
+    sources.count().max(1) as u64
 }
 
 /// The tables that a merge writes, one after the other.

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use quipu_io::Io;
 use quipu_journal::log::Log;
 
-use super::background::Work;
+use super::background::{Stage, Work};
 use super::bell::Bell;
+use super::budget::Budget;
 use super::commit::Commits;
 use super::marks::Marks;
 use super::options::Options;
@@ -37,6 +38,10 @@ pub(crate) struct Core<I: Io> {
     /// Rings when a flush or a compaction is done, or has failed.
     pub(crate) progress: Bell,
     pub(crate) stats: Counters,
+    /// What tables that are read and written in the background hold in memory.
+    pub(crate) memory: Arc<Budget>,
+    /// What is set aside for the outputs of compactions.
+    pub(crate) disk: Arc<Budget>,
     pub(crate) work: Mutex<Work>,
     /// Writes up to this number are visible.
     pub(crate) visible: AtomicU64,
@@ -44,6 +49,8 @@ pub(crate) struct Core<I: Io> {
     commits: Mutex<Commits>,
     views: RwLock<Views<I>>,
     pub(crate) marks: Mutex<Marks>,
+    /// Held while a keyspace comes or goes, and by whoever wants none to.
+    pub(crate) keyspaces: futures::lock::Mutex<()>,
 }
 
 /// What a store begins with.
@@ -62,6 +69,8 @@ pub(crate) struct Beginning<I: Io> {
 impl<I: Io> Core<I> {
     pub(crate) fn new(beginning: Beginning<I>) -> Self {
         Core {
+            memory: Budget::new(beginning.options.background_bytes),
+            disk: Budget::new(beginning.options.disk_bytes),
             io: beginning.io,
             dir: beginning.dir,
             options: beginning.options,
@@ -79,6 +88,7 @@ impl<I: Io> Core<I> {
             }),
             views: RwLock::new(beginning.views),
             marks: Mutex::new(beginning.marks),
+            keyspaces: futures::lock::Mutex::default(),
         }
     }
 
@@ -106,12 +116,12 @@ impl<I: Io> Core<I> {
         lock(&self.commits)
     }
 
-    /// Fails once the store is closed, or has met a failure that only a new open can judge.
+    /// Fails once the store is being closed.
     pub(crate) fn check_open(&self) -> Result<()> {
-        if lock(&self.work).is_closed {
-            return Err(Error::Closed);
+        match lock(&self.work).stage {
+            Stage::Open => Ok(()),
+            Stage::Closing | Stage::Closed => Err(Error::Closed),
         }
-        Ok(())
     }
 
     pub(crate) fn check_keyspaces(&self, batch: &WriteBatch) -> Result<()> {

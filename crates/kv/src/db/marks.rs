@@ -35,6 +35,11 @@ impl Marks {
         }
     }
 
+    /// Bytes of all payloads.
+    pub(crate) fn given(&self) -> u64 {
+        self.bytes
+    }
+
     /// Bytes of payloads that are still needed.
     pub(crate) fn kept(&self) -> u64 {
         self.bytes - self.gone

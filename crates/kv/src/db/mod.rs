@@ -1,10 +1,14 @@
 //! [`Db`]: the store.
 
+mod alarm;
 mod background;
 mod bell;
+mod budget;
+mod checkpoint;
 mod commit;
 mod compact;
 mod core;
+mod cut;
 mod flush;
 mod keyspace;
 mod marks;
@@ -24,21 +28,22 @@ use std::fmt;
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use quipu_io::{DiskIo, Io, Runtime};
 use quipu_journal::log::Durability;
 
+use self::background::Stage;
 use self::core::{Core, lock};
 
+pub use compact::HeldBack;
 pub use keyspace::KeyspaceHandle;
 pub use options::Options;
 pub use pressure::{Backlog, Pressure};
 pub use recovery::Recovered;
 pub use scan::Scan;
 pub use snapshot::Snapshot;
-pub use stats::Stats;
+pub use stats::{Causes, LevelStats, Stats};
 
 use crate::manifest::{KeyspaceId, KeyspaceOptions, Version};
 use crate::{Error, Result, WriteBatch};
@@ -83,6 +88,7 @@ impl<I: Io + Runtime> Db<I> {
         });
         async {
             let db = waiting.await.map_err(|_| Error::Closed)??;
+            db.core.sweep_behind_readers();
             db.core.kick();
             Ok(db)
         }
@@ -192,6 +198,7 @@ impl<I: Io + Runtime> Db<I> {
 
     /// Writes everything that is in memory now as tables, and waits for it.
     pub async fn flush(&self) -> Result<()> {
+        self.core.check_open()?;
         self.core.flush_all().await
     }
 
@@ -211,29 +218,7 @@ impl<I: Io + Runtime> Db<I> {
 
     /// What the store has done, and holds.
     pub fn stats(&self) -> Stats {
-        let counters = &self.core.stats;
-        let views = self.core.views();
-        let frozen = views.values().flat_map(|view| &view.frozen);
-        let memtables = views.values().map(|view| &view.active);
-        let memtables = memtables.chain(frozen.clone().map(|frozen| &frozen.memtable));
-        let memtable_bytes = memtables.map(|memtable| memtable.bytes()).sum();
-        let frozen_memtables = frozen.count();
-        drop(views);
-        let version = self.core.manifest.version();
-        Stats {
-            last_seq: self.core.visible(),
-            memtable_bytes,
-            frozen_memtables,
-            tables: version.len(),
-            table_bytes: version.bytes(),
-            flushes: counters.flushes.load(Ordering::Relaxed),
-            compactions: counters.compactions.load(Ordering::Relaxed),
-            compacted_in: counters.compacted_in.load(Ordering::Relaxed),
-            compacted_out: counters.compacted_out.load(Ordering::Relaxed),
-            slowed: counters.slowed.load(Ordering::Relaxed),
-            stalled: counters.stalled.load(Ordering::Relaxed),
-            pressure: self.core.pressure(),
-        }
+        self.core.stats()
     }
 
     /// What open found.
@@ -241,16 +226,46 @@ impl<I: Io + Runtime> Db<I> {
         &self.recovered
     }
 
+    /// Makes a second store in `dir`, which holds what this one does at some moment of the call, and
+    /// which [`open`](Db::open) opens. Writes, flushes and compactions go on meanwhile.
+    ///
+    /// What is in memory is flushed first; then the files of the tables are given a second name, so that
+    /// a checkpoint takes little time and, as long as both stores have them, no space. It is there whole
+    /// and durable when this answers, and after a crash whole or not at all: until it is whole it stands
+    /// under the name of `dir` with `.checkpoint.tmp` behind, which the next checkpoint to `dir` clears.
+    /// This runs to its end even if the future is dropped.
+    ///
+    /// # Errors
+    ///
+    /// - `Checkpoint`: there is something at `dir`; it is on another file system than the store; or
+    ///   another checkpoint to it is being made. Nothing is touched.
+    /// - Whatever keeps the flush from being done; `Io`, `NoSpace`, `Journal`; `Closed`. Should it be
+    ///   there nevertheless, then it is whole, and perhaps not durable.
+    pub fn checkpoint(
+        &self,
+        dir: impl AsRef<Path>,
+    ) -> impl Future<Output = Result<()>> + Send + 'static {
+        let dir = dir.as_ref().to_owned();
+        let (answer, waiting) = futures::channel::oneshot::channel();
+        let core = self.core.clone();
+        self.core.io.spawn(async move {
+            // Nobody may be waiting any more.
+            let _ = answer.send(core.checkpoint(&dir).await);
+        });
+        async { waiting.await.map_err(|_| Error::Closed)? }
+    }
+
     /// Ends all handles: finishes what is queued and what runs in the background, and releases the
-    /// locks. Without a write-ahead log, flushes everything first.
+    /// locks. Without a write-ahead log, flushes everything first; if that fails, the store stays
+    /// open.
     ///
     /// Without it the next open finds the log unclean, and loses nothing that was answered.
     pub async fn close(&self) -> Result<()> {
-        self.core.check_open()?;
+        let closing = self.core.begin_close()?;
         if !self.core.options.wal {
-            self.flush().await?;
+            self.core.flush_all().await?;
         }
-        lock(&self.core.work).is_closed = true;
+        closing.close();
         self.core.idle().await;
         let log = self.core.wal.close().await;
         let manifest = self.core.manifest.close().await;
@@ -259,8 +274,40 @@ impl<I: Io + Runtime> Db<I> {
     }
 }
 
+/// A store that is being closed; open again when this is dropped.
+struct Closing<'a, I: Io>(&'a Core<I>);
+
+impl<I: Io> Closing<'_, I> {
+    fn close(self) {
+        lock(&self.0.work).stage = Stage::Closed;
+    }
+}
+
+impl<I: Io> Drop for Closing<'_, I> {
+    fn drop(&mut self) {
+        let mut work = lock(&self.0.work);
+        if work.stage == Stage::Closing {
+            work.stage = Stage::Open;
+        }
+        drop(work);
+        // Whoever waits for something that does not come any more hears of it.
+        self.0.progress.ring();
+    }
+}
+
+impl<I: Io> Core<I> {
+    fn begin_close(&self) -> Result<Closing<'_, I>> {
+        // No write is between being let in and being seen.
+        let _commits = self.commits();
+        self.check_open()?;
+        lock(&self.work).stage = Stage::Closing;
+        Ok(Closing(self))
+    }
+}
+
 impl<I: Io + Runtime> Core<I> {
     async fn create_keyspace(&self, name: &str) -> Result<KeyspaceId> {
+        let _changing = self.keyspaces.lock().await;
         self.check_open()?;
         let options = KeyspaceOptions {
             // No write of it can have a lower number.
@@ -277,14 +324,15 @@ impl<I: Io + Runtime> Core<I> {
         Ok(id)
     }
 
-    async fn drop_keyspace(&self, keyspace: KeyspaceId) -> Result<()> {
+    async fn drop_keyspace(self: &Arc<Self>, keyspace: KeyspaceId) -> Result<()> {
+        let _changing = self.keyspaces.lock().await;
         self.check_open()?;
         if keyspace == KeyspaceId::DEFAULT {
             return Err(Error::DefaultKeyspace);
         }
         self.manifest.drop_keyspace(keyspace).await?;
         self.views_mut().remove(&keyspace);
-        self.sweep().await;
+        self.begin_sweep();
         Ok(())
     }
 }

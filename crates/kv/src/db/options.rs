@@ -24,8 +24,27 @@ pub struct Options {
     pub wal_bytes: u64,
     /// What the block cache may hold, shared by all tables.
     pub cache_bytes: u64,
+    /// Files of tables that stay open, besides those that are being read. By default 512, half of what
+    /// a process usually may have.
+    ///
+    /// A read that misses the cache and finds the file closed opens it again. Tables may be many more;
+    /// each keeps a few kilobytes of its index in memory.
+    pub open_files: usize,
     /// Compactions that run at the same time.
     pub compactions: usize,
+    /// What flushes and compactions may hold in memory beside memtables and cache: blocks that are read
+    /// and written, by an estimate that takes none for larger than `table.block_bytes`. By default 128 MiB.
+    ///
+    /// A compaction of many tables reads less ahead if it has to, and one for which nothing is left
+    /// waits ([`Stats::held_back`](crate::Stats::held_back)). A flush goes on.
+    pub background_bytes: u64,
+    /// What all tables may take on disk, with those that compactions are about to write while the old
+    /// ones are still there. By default no limit.
+    ///
+    /// A compaction that does not fit waits ([`Stats::held_back`](crate::Stats::held_back)); flushes go on,
+    /// until so much waits to be compacted that writes fail with [`OverBudget`](crate::Error::OverBudget).
+    /// Log and manifest do not count, nor files that only snapshots and checkpoints still have.
+    pub disk_bytes: u64,
     /// How tables are made.
     pub table: TableOptions,
     /// What is compacted, and when.
@@ -44,7 +63,10 @@ impl Default for Options {
             wal: true,
             wal_bytes: 256 << 20,
             cache_bytes: 64 << 20,
+            open_files: 512,
             compactions: 1,
+            background_bytes: 128 << 20,
+            disk_bytes: u64::MAX,
             table: TableOptions::default(),
             compaction: CompactionOptions::default(),
             log: quipu_journal::LogOptions::default(),

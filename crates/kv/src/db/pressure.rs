@@ -7,8 +7,8 @@ use quipu_io::{Io, Runtime};
 
 use super::core::{Core, Views, lock};
 use super::view::View;
-use crate::Result;
 use crate::compaction::{Backpressure, Cause, backpressure};
+use crate::{Error, Result};
 
 /// How much writers are held back, and why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, derive_more::Display)]
@@ -81,18 +81,21 @@ impl<I: Io + Runtime> Core<I> {
             match self.pressure() {
                 Pressure::None => return Ok(()),
                 Pressure::Slow(..) if slowed => return Ok(()),
-                Pressure::Slow(_) => {
+                Pressure::Slow(backlog) => {
                     slowed = true;
-                    self.stats.note_slowed();
+                    self.stats.note_slowed(backlog);
                     self.io.sleep(SLOW).await;
                 }
-                Pressure::Stalled(_) => {
-                    self.stats.note_stalled();
+                Pressure::Stalled(backlog) => {
+                    self.stats.note_stalled(backlog);
                     // What keeps the work from being done is the writer's answer, too.
                     if let Some(error) = self.take_failure() {
                         return Err(error);
                     }
                     self.kick();
+                    if let Some(reason) = self.stuck() {
+                        return Err(Error::OverBudget { reason });
+                    }
                     // The bell is never dropped before it rings.
                     let _ = changed.await;
                 }

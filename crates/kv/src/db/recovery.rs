@@ -26,15 +26,14 @@ use super::tables::OpenTables;
 use super::view::{Frozen, View};
 use crate::batch::Writes;
 use crate::manifest::{FileNum, Keyspace, KeyspaceOptions, Manifest, Version};
-use crate::table::BlockCache;
 use crate::{Error, Result};
 
 /// The directory of the tables. Log, manifest and tables have a directory each: if a sync of one
 /// fails, whoever has changed it hears of it, and nobody else takes the next sync's word.
-const TABLES: &str = "tables";
+pub(crate) const TABLES: &str = "tables";
 
 /// The directory, and the file name prefix, of the write-ahead log.
-const WAL: &str = "wal";
+pub(crate) const WAL: &str = "wal";
 
 /// The name of the keyspace that operations without one are of.
 const DEFAULT: &str = "default";
@@ -60,11 +59,7 @@ pub(crate) async fn open<I: Io + Runtime>(
     parts::check_manifest(&io, &dir, &wal_dir, &tables_dir).await?;
     let found = list_tables(io.clone(), tables_dir.clone());
     let manifest = Manifest::open(io.clone(), &dir, options.manifest.clone(), found).await?;
-    let tables = OpenTables::new(
-        io.clone(),
-        &tables_dir,
-        BlockCache::new(options.cache_bytes),
-    );
+    let tables = OpenTables::new(io.clone(), &tables_dir, &options);
     if let Some(filenum) = manifest.recovered().missing.first() {
         let path = tables.path(*filenum);
         return Err(Error::MissingTable { path });
@@ -195,7 +190,7 @@ impl<I: Io> Replay<I> {
 
     fn freeze(&mut self, through: u64) {
         for view in self.views.values_mut() {
-            if view.active.bytes() >= self.memtable_bytes {
+            if !view.active.is_empty() && view.active.bytes() >= self.memtable_bytes {
                 let mut next = View::clone(view);
                 let memtable = std::mem::take(&mut next.active);
                 next.frozen.insert(0, Frozen { memtable, through });

@@ -47,11 +47,12 @@ pub struct Scan<I: Io> {
     value: Bytes,
     has_key: bool,
     deleted: Vec<RangeTombstones>,
-    held: Arc<Held>,
     /// What has ended it.
     failure: Option<Error>,
     /// Keeps files and memtables.
     _view: Arc<View<I>>,
+    /// Let go behind the files, which may go then.
+    held: Arc<Held>,
 }
 
 impl<I: Io> Scan<I> {

@@ -1,12 +1,15 @@
 //! [`Snapshots`]: the sequence numbers at which somebody still reads.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Numbers that are read at, each with how often it is held.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Snapshots {
     held: Mutex<BTreeMap<u64, usize>>,
+    /// Called when a number is let go.
+    released: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 /// Holds a number until it is dropped: what is visible at it is kept.
@@ -17,6 +20,11 @@ pub(crate) struct Held {
 }
 
 impl Snapshots {
+    /// From now on, calls this whenever a number is let go: it must not wait. Only the first counts.
+    pub(crate) fn when_released(&self, released: impl Fn() + Send + Sync + 'static) {
+        let _ = self.released.set(Box::new(released));
+    }
+
     /// Holds the number that `now` gives. No compaction can miss it: it is taken under the lock
     /// under which compactions ask.
     pub(crate) fn hold(self: &Arc<Self>, now: impl FnOnce() -> u64) -> Held {
@@ -40,6 +48,11 @@ impl Snapshots {
         seqs
     }
 
+    /// How many numbers are held.
+    pub(crate) fn count(&self) -> usize {
+        self.held().len()
+    }
+
     fn held(&self) -> MutexGuard<'_, BTreeMap<u64, usize>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -60,5 +73,15 @@ impl Drop for Held {
                 held.remove(&self.seq);
             }
         }
+        drop(held);
+        if let Some(released) = self.snapshots.released.get() {
+            released();
+        }
+    }
+}
+
+impl fmt::Debug for Snapshots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Snapshots").field(&*self.held()).finish()
     }
 }

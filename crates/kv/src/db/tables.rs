@@ -1,4 +1,7 @@
 //! [`OpenTables`]: the tables of all versions that are in use, each opened once.
+//!
+//! A table that is open has the top of its index in memory, a few kilobytes for each; its file may be
+//! closed in between.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,10 +12,11 @@ use futures::stream::FuturesUnordered;
 use quipu_io::Io;
 
 use super::core::lock;
+use super::options::Options;
 use super::view::{LevelTables, Tables};
 use crate::handle::TableHandle;
 use crate::manifest::{FileNum, KeyspaceId, SstMetadata, Version};
-use crate::table::{BlockCache, Table};
+use crate::table::{BlockCache, OpenFiles, Table};
 use crate::{Error, Result};
 
 /// Tables that are opened at once.
@@ -26,21 +30,44 @@ pub(crate) struct OpenTables<I: Io> {
     io: I,
     dir: PathBuf,
     cache: Arc<BlockCache>,
+    files: Arc<OpenFiles<I::File>>,
+    /// Why the directory could not be synced, once that has failed. Held by whoever syncs it.
+    sync_failure: futures::lock::Mutex<Option<Error>>,
     open: Mutex<BTreeMap<FileNum, Arc<TableHandle<I::File>>>>,
 }
 
 impl<I: Io> OpenTables<I> {
-    pub(crate) fn new(io: I, dir: &Path, cache: Arc<BlockCache>) -> Self {
+    pub(crate) fn new(io: I, dir: &Path, options: &Options) -> Self {
         OpenTables {
             io,
             dir: dir.to_owned(),
-            cache,
+            cache: BlockCache::new(options.cache_bytes),
+            files: OpenFiles::new(options.open_files),
+            sync_failure: futures::lock::Mutex::default(),
             open: Mutex::default(),
         }
     }
 
-    pub(crate) fn dir(&self) -> &Path {
-        &self.dir
+    /// Makes the names of new tables durable.
+    ///
+    /// Several tasks make tables at once, and a sync that fails may forget the names of all of them:
+    /// none can be recorded from then on, whatever a later sync says.
+    pub(crate) async fn sync_dir(&self) -> Result<()> {
+        let mut failure = self.sync_failure.lock().await;
+        if let Some(error) = &*failure {
+            return Err(error.clone());
+        }
+        let synced = self.io.sync_dir(&self.dir).await;
+        // Not for lack of room, even if that is what it says: trying again is of no use.
+        let synced = synced.map_err(|error| Error::Io {
+            source: Arc::new(error),
+        });
+        *failure = synced.clone().err();
+        synced
+    }
+
+    pub(crate) fn cache(&self) -> &BlockCache {
+        &self.cache
     }
 
     pub(crate) fn path(&self, filenum: FileNum) -> PathBuf {
@@ -85,12 +112,13 @@ impl<I: Io> OpenTables<I> {
 
     async fn open_one(&self, table: Arc<SstMetadata>) -> Result<(FileNum, TableHandle<I::File>)> {
         let path = self.path(table.filenum);
-        let opened = Table::open(
+        let opened = Table::open_among(
             &self.io,
             &path,
             table.filenum,
             table.size,
             self.cache.clone(),
+            self.files.clone(),
         );
         Ok((table.filenum, TableHandle::new(opened.await?, table)))
     }

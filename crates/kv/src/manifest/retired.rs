@@ -71,6 +71,11 @@ impl Retired {
         }
     }
 
+    /// Whether files were dropped that a version may still name which somebody holds.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.files().waiting.is_empty()
+    }
+
     /// What may go now.
     pub(super) fn obsolete(&self, newest: &Version) -> Vec<FileNum> {
         let mut files = self.files();

@@ -35,19 +35,20 @@ pub(crate) struct BlockCache {
     lanes: [Lane; SHARDS],
 }
 
-/// What a cache has done so far, and holds now.
+/// What the block cache has done so far, and holds now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct CacheStats {
+#[non_exhaustive]
+pub struct CacheStats {
     /// Blocks that were there when asked for.
-    pub(crate) hits: u64,
+    pub hits: u64,
     /// Blocks that had to be read.
-    pub(crate) misses: u64,
+    pub misses: u64,
     /// Blocks in memory.
-    pub(crate) blocks: u64,
+    pub blocks: u64,
     /// Bytes that they take.
-    pub(crate) bytes: u64,
+    pub bytes: u64,
     /// The most that they may take.
-    pub(crate) capacity: u64,
+    pub capacity: u64,
 }
 
 /// A block's place: the table's number in this cache, and the offset.

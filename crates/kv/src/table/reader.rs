@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use quipu_io::{File, Io, OpenOptions};
+use quipu_io::{File, Io};
 
 use super::block::Block;
 use super::cache::{BlockCache, Cached, Place};
 use super::compression::{Codec, decompress};
 use super::entry::{Found, RangeTombstone};
+use super::file::{OpenFiles, TableFile};
 use super::filter;
 use super::footer::{FOOTER_BYTES, Footer, FooterError, VERSION};
 use super::index::Index;
@@ -29,7 +30,7 @@ const TAIL_BYTES: u64 = 8 << 10;
 /// A table that is open. Shared by those who read it.
 #[derive(Debug)]
 pub(crate) struct Table<F> {
-    file: F,
+    file: TableFile<F>,
     path: PathBuf,
     filenum: FileNum,
     seal: Seal,
@@ -50,7 +51,20 @@ impl<F: File> Table<F> {
         size: u64,
         cache: Arc<BlockCache>,
     ) -> Result<Self> {
-        let file = io.open(path, OpenOptions::ReadOnly).await?;
+        let files = OpenFiles::new(1);
+        Table::open_among(io, path, filenum, size, cache, files).await
+    }
+
+    /// The same, as one of those tables of which some have their files open.
+    pub(crate) async fn open_among<I: Io<File = F>>(
+        io: &I,
+        path: &Path,
+        filenum: FileNum,
+        size: u64,
+        cache: Arc<BlockCache>,
+        files: Arc<OpenFiles<F>>,
+    ) -> Result<Self> {
+        let file = TableFile::open(io, path, files).await?;
         let (footer, ending) = Ending::read(&file, path, size).await?;
         if footer.filenum != filenum.get() {
             let offset = size.saturating_sub(FOOTER_BYTES as u64);
@@ -229,7 +243,11 @@ struct Ending<'a> {
 
 impl<'a> Ending<'a> {
     /// Reads the footer, and what stands before it.
-    async fn read<F: File>(file: &F, path: &'a Path, size: u64) -> Result<(Footer, Self)> {
+    async fn read<F: File>(
+        file: &TableFile<F>,
+        path: &'a Path,
+        size: u64,
+    ) -> Result<(Footer, Self)> {
         let found = file.size().await?;
         if found != size {
             let reason = "the file is not as long as it was written";
@@ -268,7 +286,12 @@ impl<'a> Ending<'a> {
 }
 
 /// Reads exactly this part of a file.
-async fn read_all<F: File>(file: &F, path: &Path, offset: u64, len: u64) -> Result<Bytes> {
+async fn read_all<F: File>(
+    file: &TableFile<F>,
+    path: &Path,
+    offset: u64,
+    len: u64,
+) -> Result<Bytes> {
     let stored = file.read_at(offset, usize_of(len)).await?;
     if stored.len() as u64 != len {
         return Err(corrupt(path, offset, "the file ends early"));
