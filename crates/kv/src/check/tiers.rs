@@ -14,3 +14,10 @@ pub const MANIFEST: [Tier; 5] = [
     Tier::new("between-512", [0, 1, 2], 2, 1, 512, SECTOR),
     Tier::new("timed-512", [1, 2, 3], 1, 0, 512, SECTOR).timed(),
 ];
+
+/// The tiers of a store.
+pub const STORE: [Tier; 3] = [
+    Tier::new("once-512", [1, 1, 2], 1, 0, 512, SECTOR),
+    Tier::new("twice-512", [0, 1, 1], 2, 0, 512, SECTOR),
+    Tier::new("timed-512", [1, 1, 2], 1, 0, 512, SECTOR).timed(),
+];
