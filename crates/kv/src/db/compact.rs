@@ -36,7 +36,10 @@ impl<I: Io + Runtime> Core<I> {
     fn start(self: &Arc<Self>, keyspace: KeyspaceId, compaction: Compaction) {
         let core = self.clone();
         self.io.spawn(async move {
-            let ended = core.compact(keyspace, &compaction).await;
+            let ended = match core.compact(keyspace, &compaction).await {
+                Err(_) if core.is_dropped(keyspace) => Ok(()),
+                ended => ended,
+            };
             core.ended(ended, |work| {
                 work.compactions -= 1;
                 for table in &compaction.inputs {

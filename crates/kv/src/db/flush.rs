@@ -14,7 +14,7 @@ use quipu_io::{Io, Runtime};
 
 use super::core::{Core, lock};
 use super::view::{Frozen, View};
-use crate::manifest::{FileNum, Flushed, KeyspaceId, SstMetadata};
+use crate::manifest::{FileNum, Flushed, KeyspaceId, Refusal, SstMetadata};
 use crate::table::TableWriter;
 use crate::{Error, Result};
 
@@ -39,7 +39,10 @@ impl<I: Io + Runtime> Core<I> {
         let recorded = self.write_and_record(keyspace, &frozen, filenum).await;
         if let Err(error) = recorded {
             self.manifest.abandon(filenum);
-            return Err(error);
+            return match self.is_dropped(keyspace) {
+                true => Ok(()),
+                false => Err(error),
+            };
         }
         self.install(keyspace, |view| {
             view.frozen
@@ -56,10 +59,24 @@ impl<I: Io + Runtime> Core<I> {
         let table = self.write_table(keyspace, frozen, filenum).await?;
         self.wal.sync().await.map_err(Error::wal)?;
         self.tables.open([Arc::new(table.clone())]).await?;
-        let flushed = self.stretches(keyspace, frozen.through);
-        self.manifest.record_flush(vec![table], flushed).await?;
-        self.stats.note_flush();
-        Ok(())
+        loop {
+            let flushed = self.stretches(keyspace, frozen.through);
+            let recorded = self.manifest.record_flush(vec![table.clone()], flushed);
+            match recorded.await {
+                // One of those that have nothing in memory.
+                Err(error) if is_drop(&error) && !self.is_dropped(keyspace) => {}
+                recorded => {
+                    recorded?;
+                    self.stats.note_flush();
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Whether a keyspace was dropped meanwhile: what was under way for it is of no use to anybody.
+    pub(crate) fn is_dropped(&self, keyspace: KeyspaceId) -> bool {
+        self.manifest.version().keyspace(keyspace).is_none()
     }
 
     /// What need not be read from the log any more: this keyspace's stretch, and that of those which
@@ -172,4 +189,9 @@ impl<I: Io + Runtime> Core<I> {
             let _ = changed.await;
         }
     }
+}
+
+/// Whether an edit was refused because a keyspace was dropped.
+fn is_drop(error: &Error) -> bool {
+    matches!(error.refusal(), Some(Refusal::UnknownKeyspace { .. }))
 }
