@@ -163,17 +163,19 @@ impl<I: Io> Replay<I> {
                 self.replayed += 1;
             }
         }
-        self.marks.push(log, self.last_seq, bytes);
-        self.freeze();
+        // Not the last number of all: the manifest may know of one that the log has further behind.
+        let through = writes.next_seq() - 1;
+        self.marks.push(log, through, bytes);
+        self.freeze(through);
         Ok(())
     }
 
-    fn freeze(&mut self) {
+    /// Gives fresh memtables to the keyspaces whose are full, where the log is read up to here.
+    fn freeze(&mut self, through: u64) {
         for view in self.views.values_mut() {
             if view.active.bytes() >= self.memtable_bytes {
                 let mut next = View::clone(view);
                 let memtable = std::mem::take(&mut next.active);
-                let through = self.last_seq;
                 next.frozen.insert(0, Frozen { memtable, through });
                 *view = Arc::new(next);
             }
