@@ -77,7 +77,7 @@ impl StoreHistory {
     /// All lines that may be found, if so many commits are surely there; the longest first.
     pub(super) fn legal(&self, at_least: usize) -> Vec<Line> {
         let mut lines = self.interleaved();
-        if self.writers.iter().all(|writer| writer.answered == 0) {
+        if self.is_damaged || self.writers.iter().all(|writer| writer.answered == 0) {
             let shorter = (at_least.min(self.line.len())..self.line.len()).rev();
             lines.extend(shorter.map(|len| self.line[..len].to_vec()));
         }
@@ -101,7 +101,7 @@ impl StoreHistory {
         }
         let is_legal = |counts: &[usize]| {
             let mut both = counts.iter().zip(&self.writers);
-            both.all(|(count, writer)| *count >= writer.answered)
+            both.all(|(count, writer)| self.is_damaged || *count >= writer.answered)
         };
         let legal = lines.into_iter().rev();
         let legal = legal.filter(|(_, counts)| is_legal(counts));
