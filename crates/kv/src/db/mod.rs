@@ -301,9 +301,18 @@ impl<I: Io + Runtime> Core<I> {
             return Err(Error::DefaultKeyspace);
         }
         self.manifest.drop_keyspace(keyspace).await?;
-        self.views_mut().remove(&keyspace);
+        self.forget_keyspace(keyspace);
         self.sweep().await;
         Ok(())
+    }
+
+    fn forget_keyspace(&self, keyspace: KeyspaceId) {
+        let mut views = self.views_mut();
+        views.remove(&keyspace);
+        self.feel_pressure(&views);
+        drop(views);
+        // It may have been the one that writers waited for.
+        self.progress.ring();
     }
 }
 
