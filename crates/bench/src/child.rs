@@ -18,6 +18,7 @@ use crate::{
     Result, exit,
     measurement::Measurement,
     participant::Participant,
+    store::Order,
     subject::{Step, Subject, named},
     workload::Workload,
 };
@@ -44,6 +45,12 @@ pub(crate) enum Request {
     /// Take one measurement in this process; the benchmarks start themselves with it.
     #[command(hide = true)]
     Child(ChildArgs),
+    /// The same of a store.
+    #[command(hide = true)]
+    StoreChild {
+        /// An [`Order`] in JSON.
+        order: String,
+    },
 }
 
 impl Request {
@@ -53,6 +60,10 @@ impl Request {
         match self {
             Self::Subjects => serde_json::to_writer(&mut output, &Participant::of(subjects)?)?,
             Self::Child(child) => serde_json::to_writer(&mut output, &child.run(subjects)?)?,
+            Self::StoreChild { order } => {
+                let order = serde_json::from_str(order)?;
+                serde_json::to_writer(&mut output, &run_store(&order, subjects)?)?;
+            }
         }
         Ok(output.flush()?)
     }
@@ -83,6 +94,16 @@ impl ChildArgs {
     }
 }
 
+/// In the child: does what a store is to do.
+fn run_store(order: &Order, subjects: &[Subject]) -> Result<Measurement> {
+    let store = named(&order.subject, subjects)?.store?;
+    let mut measurement = (store.run)(order)?;
+    if measurement.peak_memory_bytes == 0 {
+        measurement.peak_memory_bytes = peak_memory_bytes();
+    }
+    Ok(measurement)
+}
+
 /// In the parent: has a child do `step`, and waits for its measurement.
 pub(crate) fn measure(
     workload: Workload,
@@ -109,6 +130,14 @@ pub(crate) fn measure(
     })
 }
 
+/// In the parent: has a child do what `order` says, and waits for its measurement.
+pub(crate) fn measure_store(subject: &Participant, order: &Order) -> Result<Measurement> {
+    let mut command = Command::new(&subject.program);
+    command.args(["store-child", &serde_json::to_string(order)?]);
+    ask(&mut command)
+        .map_err(|cause| format!("{:?} by {} {cause}", order.task, subject.name).into())
+}
+
 /// In the parent: the subjects of another program.
 pub(crate) fn subjects(program: &Path) -> Result<Vec<Participant>> {
     ask(Command::new(program).arg("subjects"))
@@ -129,7 +158,7 @@ fn ask<T: DeserializeOwned>(command: &mut Command) -> Result<T> {
 }
 
 /// The high-water mark of this process's resident memory; 0 where the system does not tell.
-fn peak_memory_bytes() -> u64 {
+pub(crate) fn peak_memory_bytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());

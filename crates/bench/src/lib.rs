@@ -4,13 +4,14 @@
 //! ```text
 //! cargo run --release -p quipu-bench --features peers -- all
 //! cargo run --release -p quipu-bench --features peers -- append-1 --json
+//! cargo run --release -p quipu-bench --features peers -- store --rounds 1 --keys 100000
 //! ```
 //!
 //! How it is laid out: a [`workload`] says what is done and what bounds it; a [`subject`] does it;
 //! `rounds` runs the subjects in turn, each in its own `child` process, and `report` prints the
 //! medians. A new subject is one file in `subjects/` and one line in `subject::all`; one that needs
 //! more than a Rust toolchain is a package and a program of its own, such as `crates/bench/rocksdb`,
-//! which [`serve`]s it, and is named with `--with`.
+//! which [`serve`]s it, and is named with `--with`. Stores have workloads of their own, in [`store`].
 //!
 //! Invariants:
 //! - The limit is measured in every round, next to the subjects, because a machine drifts; ratios
@@ -30,18 +31,24 @@ pub mod measurement;
 mod participant;
 mod report;
 mod rounds;
+pub mod store;
 pub mod subject;
 pub mod workload;
 
 mod subjects {
+    #[cfg(feature = "peers")]
+    pub(crate) mod fjall;
     pub(crate) mod json_lines;
     #[cfg(feature = "peers")]
     pub(crate) mod okaywal;
     pub(crate) mod quipu;
     pub(crate) mod quipu_manifest;
+    pub(crate) mod quipu_store;
     #[cfg(feature = "peers")]
     pub(crate) mod raft_engine;
     pub(crate) mod raw;
+    #[cfg(feature = "peers")]
+    pub(crate) mod redb;
 }
 
 use std::{
@@ -54,13 +61,13 @@ use std::{
 };
 
 use clap::{
-    Parser, ValueEnum,
+    Parser, Subcommand, ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use tempfile::TempDir;
 
 pub use crate::child::serve;
-use crate::{child::Request, report::Report, rounds::Rounds, workload::Workload};
+use crate::{child::Request, report::Report, rounds::Rounds, store::StoreArgs, workload::Workload};
 
 /// An error is only ever shown, so its type carries nothing but its text.
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -98,7 +105,14 @@ struct Args {
     with: Vec<PathBuf>,
 
     #[command(subcommand)]
-    request: Option<Request>,
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Store(StoreArgs),
+    #[command(flatten)]
+    Request(Request),
 }
 
 /// One workload, or all of them.
@@ -122,8 +136,9 @@ fn workload_parser() -> impl TypedValueParser<Value = Workloads> {
 /// The whole program: measures what the command line names.
 pub fn main() -> ExitCode {
     let args = Args::parse();
-    exit(match &args.request {
-        Some(request) => request.answer(&subject::all()),
+    exit(match &args.command {
+        Some(Command::Store(store)) => store.measure(),
+        Some(Command::Request(request)) => request.answer(&subject::all()),
         None => measure(&args),
     })
 }

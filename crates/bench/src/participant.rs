@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Result, child,
+    Result, child, store,
     subject::{self, Subject},
     workload::Workload,
 };
@@ -24,6 +24,10 @@ pub(crate) struct Participant {
     pub(crate) program: PathBuf,
     /// By workload's name, why it takes no part in it.
     abstains: BTreeMap<String, String>,
+    /// Whether it is a store.
+    pub(crate) is_store: bool,
+    /// The same of the workloads of stores.
+    abstains_from_store: BTreeMap<String, String>,
 }
 
 /// The subjects of this program, and of the programs `with`. The limits come first.
@@ -51,6 +55,14 @@ impl Participant {
                     Some((workload.name().into(), reason.into()))
                 })
                 .collect(),
+            is_store: subject.store.is_ok(),
+            abstains_from_store: store::Workload::value_variants()
+                .iter()
+                .filter_map(|workload| {
+                    let reason = (subject.store.ok()?.abstains)(*workload)?;
+                    Some((workload.name(), reason.into()))
+                })
+                .collect(),
         });
         Ok(participants.collect())
     }
@@ -58,6 +70,12 @@ impl Participant {
     /// Why this subject takes no part in `workload`, if it does not.
     pub(crate) fn abstains(&self, workload: Workload) -> Option<&str> {
         self.abstains.get(workload.name()).map(String::as_str)
+    }
+
+    /// Why this store takes no part in `workload`, if it does not.
+    pub(crate) fn abstains_from_store(&self, workload: store::Workload) -> Option<&str> {
+        let reason = self.abstains_from_store.get(&workload.name());
+        reason.map(String::as_str)
     }
 
     fn measured_by(self, program: &Path) -> Self {

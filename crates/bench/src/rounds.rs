@@ -219,7 +219,7 @@ fn stall_line(
     }
 }
 
-fn peak_memory_bytes<'m>(series: impl IntoIterator<Item = &'m Measurement>) -> u64 {
+pub(crate) fn peak_memory_bytes<'m>(series: impl IntoIterator<Item = &'m Measurement>) -> u64 {
     series
         .into_iter()
         .map(|measurement| measurement.peak_memory_bytes)
@@ -228,7 +228,7 @@ fn peak_memory_bytes<'m>(series: impl IntoIterator<Item = &'m Measurement>) -> u
 }
 
 /// The median of each further figure over the rounds.
-fn median_details(series: &[Measurement]) -> BTreeMap<String, f64> {
+pub(crate) fn median_details(series: &[Measurement]) -> BTreeMap<String, f64> {
     let names = series
         .iter()
         .flat_map(|measurement| measurement.details.keys());

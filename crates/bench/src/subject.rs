@@ -17,6 +17,7 @@ use crate::{
     Result,
     load::Load,
     measurement::Measurement,
+    store,
     subjects::{json_lines, quipu, raw},
     workload::Workload,
 };
@@ -50,6 +51,25 @@ pub struct Subject {
     /// Recording flushes durably in a manifest of [`Load::tables`] tables, as
     /// [`record_flushes`](crate::history::record_flushes) does.
     pub manifest_flush: Part<Prepared>,
+    /// The store's workloads, of which it may leave some out.
+    pub store: Part<store::Run>,
+}
+
+impl Subject {
+    /// One that takes part in nothing yet, and why.
+    pub const fn abstaining(name: &'static str, reason: &'static str) -> Self {
+        Self {
+            name,
+            append_durable: Err(reason),
+            append_os: Err(reason),
+            replay: Err(reason),
+            snapshot_stall: Err(reason),
+            explore: Err(reason),
+            manifest_open: Err(reason),
+            manifest_flush: Err(reason),
+            store: Err(reason),
+        }
+    }
 }
 
 /// A measurement of what was there before.
@@ -103,6 +123,10 @@ pub(crate) fn all() -> Vec<Subject> {
         crate::subjects::raft_engine::SUBJECT,
         #[cfg(feature = "peers")]
         crate::subjects::okaywal::SUBJECT,
+        #[cfg(feature = "peers")]
+        crate::subjects::fjall::SUBJECT,
+        #[cfg(feature = "peers")]
+        crate::subjects::redb::SUBJECT,
     ]
 }
 

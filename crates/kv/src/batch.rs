@@ -22,6 +22,9 @@ const VERSION: u8 = 1;
 /// Version, first sequence number, count.
 pub(crate) const HEADER_BYTES: usize = 1 + 8 + 4;
 
+/// The most bytes that a write takes besides its key and its value: kind, keyspace, two lengths.
+const MAX_WRITE_HEADER_BYTES: usize = 1 + 5 + 3 + 5;
+
 /// What a write can be.
 const DELETE: u8 = 0;
 const PUT: u8 = 1;
@@ -44,8 +47,9 @@ const RANGE_DELETE: u8 = 2;
 pub struct WriteBatch {
     payload: Vec<u8>,
     count: u32,
-    /// Those that it writes to.
-    keyspaces: Vec<KeyspaceId>,
+    /// The keyspace that it writes to, and the others if there are several.
+    keyspace: Option<KeyspaceId>,
+    other_keyspaces: Vec<KeyspaceId>,
     /// Bytes of the largest key and of the largest value.
     largest: (usize, usize),
 }
@@ -60,18 +64,21 @@ pub(crate) enum Write {
 impl WriteBatch {
     /// An empty batch.
     pub fn new() -> Self {
-        WriteBatch::with_capacity(0)
+        WriteBatch {
+            payload: Vec::new(),
+            count: 0,
+            keyspace: None,
+            other_keyspaces: Vec::new(),
+            largest: (0, 0),
+        }
     }
 
-    /// An empty batch with room for so many bytes of keys and values.
+    /// An empty batch with room for a write of so many bytes of key and value. Each further write takes
+    /// up to 14 bytes more than its key and value.
     pub fn with_capacity(bytes: usize) -> Self {
-        let mut payload = Vec::with_capacity(HEADER_BYTES + bytes);
-        payload.resize(HEADER_BYTES, 0);
         WriteBatch {
-            payload,
-            count: 0,
-            keyspaces: Vec::new(),
-            largest: (0, 0),
+            payload: Vec::with_capacity(HEADER_BYTES + MAX_WRITE_HEADER_BYTES + bytes),
+            ..WriteBatch::new()
         }
     }
 
@@ -135,7 +142,7 @@ impl WriteBatch {
 
     /// Its size in the write-ahead log.
     pub fn bytes(&self) -> usize {
-        self.payload.len()
+        self.payload.len().max(HEADER_BYTES)
     }
 
     /// Whether tables can hold all of it.
@@ -152,12 +159,19 @@ impl WriteBatch {
 
     /// The keyspaces that it writes to.
     pub(crate) fn keyspaces(&self) -> impl Iterator<Item = KeyspaceId> {
-        self.keyspaces.iter().copied()
+        self.keyspace.iter().chain(&self.other_keyspaces).copied()
     }
 
     fn add(&mut self, kind: u8, keyspace: KeyspaceId, key: &[u8], value: &[u8]) -> &mut Self {
-        if !self.keyspaces.contains(&keyspace) {
-            self.keyspaces.push(keyspace);
+        match self.keyspace {
+            Some(first) if first == keyspace || self.other_keyspaces.contains(&keyspace) => {}
+            Some(_) => self.other_keyspaces.push(keyspace),
+            None => self.keyspace = Some(keyspace),
+        }
+        if self.payload.is_empty() {
+            let first = HEADER_BYTES + MAX_WRITE_HEADER_BYTES + key.len() + value.len();
+            self.payload.reserve(first);
+            self.payload.resize(HEADER_BYTES, 0);
         }
         let (largest_key, largest_value) = self.largest;
         self.largest = (largest_key.max(key.len()), largest_value.max(value.len()));
@@ -173,6 +187,7 @@ impl WriteBatch {
 
     /// The payload for the log, with the number of its first entry.
     pub(crate) fn seal(mut self, first: u64) -> Bytes {
+        self.payload.resize(self.payload.len().max(HEADER_BYTES), 0);
         self.payload[0] = VERSION;
         self.payload[1..9].copy_from_slice(&first.to_le_bytes());
         self.payload[9..HEADER_BYTES].copy_from_slice(&self.count.to_le_bytes());

@@ -46,6 +46,12 @@ impl Entry {
         self.data.len()
     }
 
+    /// The same entry, with its bytes elsewhere.
+    pub(crate) fn kept(self, keep: impl FnOnce(Bytes) -> Bytes) -> Self {
+        let data = keep(self.data);
+        Entry { data, ..self }
+    }
+
     /// How an entry stands to the newest version of a key that is not above `seq`.
     pub(crate) fn place(key: &Sought<'_>, seq: u64) -> impl Fn(&Entry) -> Ordering {
         move |entry| {

@@ -7,10 +7,10 @@
 //! ```text
 //! apt-get install librocksdb-dev libclang-dev
 //! cargo build --release
-//! cargo run --release -p quipu-bench -- manifest-open --with target/rocksdb/release/quipu-bench-rocksdb
+//! cargo run --release -p quipu-bench -- store --with target/rocksdb/release/quipu-bench-rocksdb
 //! ```
 //!
-//! What takes part so far: the manifest's workloads, in [`manifest`].
+//! What takes part: the manifest's workloads, in [`manifest`], and the store's, in [`mod@store`].
 
 #![expect(
     clippy::disallowed_methods,
@@ -18,22 +18,17 @@
 )]
 
 mod manifest;
+mod store;
 
 use std::process::ExitCode;
 
 use quipu_bench::subject::Subject;
 
-const NOT_YET: &str = "only its manifest is measured";
-
 const SUBJECT: Subject = Subject {
-    name: "rocksdb",
-    append_durable: Err(NOT_YET),
-    append_os: Err(NOT_YET),
-    replay: Err(NOT_YET),
-    snapshot_stall: Err(NOT_YET),
-    explore: Err("it does not run in the simulator"),
     manifest_open: Ok(manifest::OPEN),
     manifest_flush: Ok(manifest::FLUSH),
+    store: Ok(store::STORE),
+    ..Subject::abstaining("rocksdb", "only its manifest and its store are measured")
 };
 
 fn main() -> ExitCode {

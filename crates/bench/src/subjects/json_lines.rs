@@ -37,6 +37,7 @@ pub(crate) const SUBJECT: Subject = Subject {
         prepare: |dir, load| write(dir, history::live_tables(load.tables).map(Edit::flush)),
         measure: flush,
     }),
+    store: Err("it is a manifest, not a store"),
 };
 
 const FILE_NAME: &str = "manifest.json";

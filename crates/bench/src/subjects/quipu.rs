@@ -23,7 +23,7 @@ use crate::{
     load::{self, Latencies, Load, Records, Replayed},
     measurement::Measurement,
     subject::{Prepared, SnapshotStall, Subject},
-    subjects::quipu_manifest,
+    subjects::{quipu_manifest, quipu_store},
 };
 
 pub(crate) const SUBJECT: Subject = Subject {
@@ -42,6 +42,7 @@ pub(crate) const SUBJECT: Subject = Subject {
     explore: Ok(explore),
     manifest_open: Ok(quipu_manifest::OPEN),
     manifest_flush: Ok(quipu_manifest::FLUSH),
+    store: Ok(quipu_store::STORE),
 };
 
 /// Crash executions as the exhaustive tier makes them: open, replay, and all oracles.

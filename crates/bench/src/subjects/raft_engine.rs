@@ -28,6 +28,7 @@ pub(crate) const SUBJECT: Subject = Subject {
     explore: Err("it does not run in the simulator"),
     manifest_open: Err("it is a log, not a manifest"),
     manifest_flush: Err("it is a log, not a manifest"),
+    store: Err("it is a log, not a store"),
 };
 
 /// The group of the log that is replayed.

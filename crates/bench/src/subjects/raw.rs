@@ -35,6 +35,7 @@ pub(crate) const SUBJECT: Subject = Subject {
         prepare: |dir, load| zero(&create(dir)?, load.bytes(HEADER_BYTES as u64)),
         measure: overwrite_durable,
     }),
+    store: Err("it is a log, not a store"),
 };
 
 /// Length and checksum, four bytes each.

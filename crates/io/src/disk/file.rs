@@ -113,7 +113,8 @@ impl File for DiskFile {
             buffer.truncate(count);
             Ok(Bytes::from(buffer))
         };
-        self.on_disk("read_at", read).await
+        // Boxed: the future of a read in place is to stay small.
+        Box::pin(self.on_disk("read_at", read)).await
     }
 
     async fn write_at(&self, offset: u64, data: Bytes) -> io::Result<()> {
@@ -122,7 +123,8 @@ impl File for DiskFile {
             return self.inode.explain("write_at", written);
         }
         let write = move |inode: &Inode| transfer::write(&inode.file, offset, &data);
-        self.on_disk("write_at", write).await
+        // Boxed: the future of a write in place is to stay small.
+        Box::pin(self.on_disk("write_at", write)).await
     }
 
     async fn sync_data(&self) -> io::Result<()> {

@@ -125,15 +125,22 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
     async fn handle(&mut self, work: Work<M::Ticket, Command>) {
         match work {
             Work::Frame(round) => self.commit(round).await,
-            Work::Command(Command::Sync(answer)) => {
+            // What is rare is boxed: the future of a plain append is to stay small.
+            Work::Command(command) => Box::pin(self.command(command)).await,
+        }
+    }
+
+    async fn command(&mut self, command: Command) {
+        match command {
+            Command::Sync(answer) => {
                 let result = self.sync().await;
                 self.answer(answer, result);
             }
-            Work::Command(Command::Rotate(answer)) => {
+            Command::Rotate(answer) => {
                 let result = self.rotate().await;
                 self.answer(answer, result);
             }
-            Work::Command(Command::Close) => {
+            Command::Close => {
                 let result = self.close().await.map_err(Failure::into_error);
                 if let Err(error) = &result {
                     self.poison(error.clone());
@@ -148,15 +155,11 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
         }
     }
 
-    async fn commit(&mut self, round: Round<M::Ticket>) {
-        let Round {
-            frame,
-            edits,
-            tickets,
-            sync,
-        } = round;
+    async fn commit(&mut self, mut round: Round<M::Ticket>) {
         let before = self.core.queue().written;
-        match self.write(frame, edits, sync).await {
+        let written = self.write(&mut round).await;
+        let Round { edits, tickets, .. } = round;
+        match written {
             Ok(bytes) => {
                 {
                     // Counted before anybody is woken: whoever is answered now may append again. And
@@ -183,7 +186,7 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
             Err(Failure::Fatal(error)) => {
                 // Poisoned before anybody is answered, so that nobody can append in between.
                 if planted("a failure is followed by a seal") {
-                    let _ = self.close().await;
+                    let _ = Box::pin(self.close()).await;
                 }
                 let behind = self.stop(&error);
                 let source = Arc::new(error);
@@ -206,28 +209,26 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
     }
 
     /// Writes one frame, and syncs it if asked to. Gives the bytes that the log grew by.
-    async fn write(
-        &mut self,
-        mut frame: bytes::BytesMut,
-        mut edits: u32,
-        sync: bool,
-    ) -> Result<u64, Failure> {
-        let bytes = (HEADER_BYTES as u64) + aligned((frame.len() - HEADER_BYTES) as u64);
+    async fn write(&mut self, round: &mut Round<M::Ticket>) -> Result<u64, Failure> {
+        let payload = round.frame.len() - HEADER_BYTES;
+        let bytes = (HEADER_BYTES as u64) + aligned(payload as u64);
         let full = self.writer()?.end() + bytes > self.core.options.segment_bytes;
         if full && !self.writer()?.is_empty() {
-            self.rotate().await?;
+            Box::pin(self.rotate()).await?;
         }
         let watermark = match planted("a watermark covers what is only written") {
             true => self.core.queue().written,
             false => self.core.queue().synced,
         };
+        let (mut edits, sync) = (round.edits, round.sync);
         let writer = self.writer()?;
         writer.reserve(bytes, sync).await?;
         if edits > 1 && planted("a batch is written as two frames") {
-            let first = frame::split_first(&mut frame);
+            let first = frame::split_first(&mut round.frame);
             writer.write(first, 1, watermark).await?;
             edits -= 1;
         }
+        let frame = std::mem::take(&mut round.frame);
         let buffer = writer.write(frame, edits, watermark).await?;
         let last = writer.last();
         if sync && !planted("an append is answered without a sync") {

@@ -147,26 +147,33 @@ impl<I: Io> SegmentWriter<I> {
     /// Makes sure that `bytes` more can be written, and synced without metadata if a sync follows.
     pub(crate) async fn reserve(&mut self, bytes: u64, sync: bool) -> Result<(), Failure> {
         let needed = self.end.offset + bytes;
+        // Both are rare, and boxed so that the future of an append stays small.
         if needed > self.allocated {
-            let smallest = FIRST_ALLOCATION_BYTES.min(self.allocation_bytes);
-            let step = self.allocated.clamp(smallest, self.allocation_bytes);
-            let target = needed + step;
-            let reserved = match planted("a frame is written without room for it") {
-                true => Ok(()),
-                false => {
-                    let more = target - self.allocated;
-                    self.file.allocate(self.allocated, more).await
-                }
-            };
-            reserved.map_err(|error| match planted("a full disk stops the journal") {
-                true => Failure::Fatal(self.error(error)),
-                false => Failure::Refused(self.error(error)),
-            })?;
-            self.allocated = target;
+            Box::pin(self.allocate(needed)).await?;
         }
         if sync && needed > self.zeroed && self.zero_bytes > 0 {
-            self.zero(needed).await?;
+            Box::pin(self.zero(needed)).await?;
         }
+        Ok(())
+    }
+
+    /// Reserves space up to `needed`, and a step more.
+    async fn allocate(&mut self, needed: u64) -> Result<(), Failure> {
+        let smallest = FIRST_ALLOCATION_BYTES.min(self.allocation_bytes);
+        let step = self.allocated.clamp(smallest, self.allocation_bytes);
+        let target = needed + step;
+        let reserved = match planted("a frame is written without room for it") {
+            true => Ok(()),
+            false => {
+                let more = target - self.allocated;
+                self.file.allocate(self.allocated, more).await
+            }
+        };
+        reserved.map_err(|error| match planted("a full disk stops the journal") {
+            true => Failure::Fatal(self.error(error)),
+            false => Failure::Refused(self.error(error)),
+        })?;
+        self.allocated = target;
         Ok(())
     }
 

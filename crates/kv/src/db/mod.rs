@@ -102,8 +102,7 @@ impl<I: Io + Runtime> Db<I> {
         key: impl AsRef<[u8]>,
         value: impl AsRef<[u8]>,
     ) -> impl Future<Output = Result<()>> + Send + 'static {
-        let (key, value) = (key.as_ref(), value.as_ref());
-        let mut batch = WriteBatch::with_capacity(key.len() + value.len());
+        let mut batch = WriteBatch::new();
         batch.put(key, value);
         self.write(batch, Durability::Disk)
     }

@@ -6,15 +6,17 @@
 //! - Who reads by a number sees nothing above it, so entries may be here before they are durable.
 //! - A walk over it stands on the tree as it was when it began, and holds up nobody.
 
+mod arena;
 #[cfg(test)]
 mod tests;
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
+use self::arena::Arena;
 use crate::batch::Write;
 use crate::entry::Entry;
 use crate::key::Sought;
-use crate::table::Found;
+use crate::table::{Found, RangeTombstone};
 use crate::tombstone::RangeTombstones;
 use crate::tree::{Finger, Tree};
 
@@ -25,7 +27,13 @@ const ENTRY_BYTES: u64 = 96;
 /// See the [module](self).
 #[derive(Debug, Default)]
 pub(crate) struct MemTable {
-    content: RwLock<Content>,
+    growing: RwLock<Growing>,
+}
+
+#[derive(Debug, Default)]
+struct Growing {
+    content: Content,
+    arena: Arena,
 }
 
 /// What is in it. A clone costs nothing and stays as it is.
@@ -43,20 +51,21 @@ pub(crate) struct Content {
 impl MemTable {
     /// Adds writes of one batch, which came at this time.
     pub(crate) fn insert(&self, time: u64, writes: impl IntoIterator<Item = Write>) {
-        let mut content = self.content.write().unwrap_or_else(PoisonError::into_inner);
+        let mut growing = self.growing.write().unwrap_or_else(PoisonError::into_inner);
+        let Growing { content, arena } = &mut *growing;
         content.times = match content.seqs {
             Some(_) => (content.times.0.min(time), content.times.1.max(time)),
             None => (time, time),
         };
         for write in writes {
-            content.insert(write);
+            content.insert(write, arena);
         }
     }
 
     /// The newest version of the key that is not above `seq`, and the newest range tombstone that
     /// covers it and is not above `seq`; 0 if there is none.
     pub(crate) fn get(&self, key: &[u8], seq: u64) -> (Option<Found>, u64) {
-        let content = self.content();
+        let content = &self.growing().content;
         let sought = Sought::new(key);
         let entry = content.entries.at_or_after(Entry::place(&sought, seq));
         let entry = entry.filter(|entry| entry.key() == key);
@@ -70,37 +79,41 @@ impl MemTable {
 
     /// All that is in it now.
     pub(crate) fn snapshot(&self) -> Content {
-        self.content().clone()
+        self.growing().content.clone()
     }
 
     /// About how many bytes it takes in memory.
     pub(crate) fn bytes(&self) -> u64 {
-        self.content().bytes
+        self.growing().content.bytes
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.content().seqs.is_none()
+        self.growing().content.seqs.is_none()
     }
 
-    fn content(&self) -> RwLockReadGuard<'_, Content> {
-        self.content.read().unwrap_or_else(PoisonError::into_inner)
+    fn growing(&self) -> RwLockReadGuard<'_, Growing> {
+        self.growing.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Content {
-    fn insert(&mut self, write: Write) {
+    fn insert(&mut self, write: Write, arena: &mut Arena) {
         let seq = match write {
             Write::Entry(entry) => {
                 let seq = entry.seq;
                 self.bytes += entry.len() as u64 + ENTRY_BYTES;
-                self.entries.insert(entry);
+                self.entries.insert(entry.kept(|data| arena.keep(data)));
                 seq
             }
             Write::Range(tombstone) => {
                 let seq = tombstone.seq;
                 let len = tombstone.start.len() + tombstone.end.len();
                 self.bytes += len as u64 + ENTRY_BYTES;
-                self.ranges.insert(tombstone);
+                self.ranges.insert(RangeTombstone {
+                    start: arena.keep(tombstone.start),
+                    end: arena.keep(tombstone.end),
+                    seq,
+                });
                 seq
             }
         };
