@@ -72,6 +72,15 @@ pub enum Error {
     #[display("the default keyspace cannot be dropped: delete what is in it")]
     DefaultKeyspace,
 
+    /// No checkpoint was made.
+    #[display("no checkpoint was made at {}: {reason}", path.display())]
+    Checkpoint {
+        /// Where it would have been, or what is in its way.
+        path: PathBuf,
+        /// Why not, and what can be done about it.
+        reason: &'static str,
+    },
+
     /// The store is closed.
     #[display("the store is closed: open it again")]
     Closed,
@@ -172,6 +181,11 @@ impl Error {
 
     pub(crate) fn wal(source: quipu_journal::Error) -> Error {
         Error::Wal { source }
+    }
+
+    /// Whether the manifest refused because a keyspace is not there any more.
+    pub(crate) fn is_unknown_keyspace(&self) -> bool {
+        matches!(self.refusal(), Some(Refusal::UnknownKeyspace { .. }))
     }
 
     /// Whether the edit is not there, and never will be.

@@ -55,7 +55,7 @@
 //! The manifest is complete: its format is frozen, and the feature `check` has it crashed wherever a
 //! crash can matter. **The store on top of it is young.** It is held against a plain map over histories
 //! with crashes, and has not been explored as the manifest has, nor measured; its formats may still
-//! change. Checkpoints, a limit on memory for compactions, and the command line's `shell`, `load` and `export` are
+//! change. A limit on memory for compactions, and the command line's `shell`, `load` and `export` are
 //! missing.
 //!
 //! # Features

@@ -12,15 +12,33 @@ use std::sync::Arc;
 use quipu_io::{Io, Runtime};
 
 use super::core::{Core, lock};
+use super::cut::Cut;
 use crate::Error;
 use crate::manifest::FileNum;
+
+/// How far a store is on its way to its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Stage {
+    #[default]
+    Open,
+    /// Takes no writes any more, and flushes what it has.
+    Closing,
+    /// Begins nothing any more.
+    Closed,
+}
 
 /// What is under way.
 #[derive(Debug, Default)]
 pub(crate) struct Work {
-    pub(crate) is_closed: bool,
+    pub(crate) stage: Stage,
     pub(crate) is_flushing: bool,
     pub(crate) compactions: usize,
+    pub(crate) is_sweeping: bool,
+    /// Something became obsolete since the sweep that runs has begun.
+    pub(crate) sweep_again: bool,
+    pub(crate) checkpoints: usize,
+    /// Moments that somebody waits for.
+    pub(crate) cuts: Vec<Cut>,
     /// Inputs of compactions.
     pub(crate) busy: BTreeSet<FileNum>,
     /// The last failure that nobody has heard of.
@@ -43,7 +61,7 @@ impl<I: Io + Runtime> Core<I> {
     fn begin_flush(&self) -> bool {
         let has_frozen = self.views().values().any(|view| !view.frozen.is_empty());
         let mut work = lock(&self.work);
-        let begins = has_frozen && !work.is_flushing && !work.is_closed;
+        let begins = has_frozen && !work.is_flushing && work.stage != Stage::Closed;
         work.is_flushing |= begins;
         begins
     }
@@ -68,6 +86,32 @@ impl<I: Io + Runtime> Core<I> {
         lock(&self.work).failure.take()
     }
 
+    /// Has the files deleted that nothing needs any more. Not in the caller's own time: no close is
+    /// done before it has ended, since a file that goes later may be another's by then.
+    pub(crate) fn begin_sweep(self: &Arc<Self>) {
+        let mut work = lock(&self.work);
+        if work.stage == Stage::Closed {
+            return;
+        }
+        if std::mem::replace(&mut work.is_sweeping, true) {
+            work.sweep_again = true;
+            return;
+        }
+        drop(work);
+        let core = self.clone();
+        self.io.spawn(async move {
+            loop {
+                core.sweep().await;
+                let mut work = lock(&core.work);
+                if !std::mem::take(&mut work.sweep_again) {
+                    work.is_sweeping = false;
+                    break;
+                }
+            }
+            core.progress.ring();
+        });
+    }
+
     /// Deletes the files that nothing needs any more. One that cannot be deleted now is tried again
     /// the next time.
     pub(crate) async fn sweep(&self) {
@@ -90,7 +134,8 @@ impl<I: Io + Runtime> Core<I> {
             let changed = self.progress.listen();
             let is_idle = {
                 let work = lock(&self.work);
-                !work.is_flushing && work.compactions == 0
+                let is_working = work.is_flushing || work.is_sweeping;
+                !is_working && work.compactions + work.checkpoints == 0
             };
             if is_idle {
                 return;

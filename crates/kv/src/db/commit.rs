@@ -16,7 +16,7 @@ use quipu_io::{Io, Runtime};
 use quipu_journal::Seq;
 use quipu_journal::log::Durability;
 
-use super::core::{Core, lock};
+use super::core::{Core, Views, lock};
 use super::pressure::Pressure;
 use super::view::{Frozen, View};
 use crate::batch::{WriteBatch, Writes};
@@ -59,13 +59,14 @@ impl<I: Io + Runtime> Core<I> {
         batch: WriteBatch,
         durability: Durability,
     ) -> Result<impl Future<Output = Result<()>> + Send + use<I>> {
-        self.check_open()?;
         self.check_keyspaces(&batch)?;
         batch.check()?;
+        let mut commits = self.commits();
+        // Under the lock under which the store is closed: what is answered, close has flushed.
+        self.check_open()?;
         if batch.is_empty() {
             return Ok(Either::Left(ready(Ok(()))));
         }
-        let mut commits = self.commits();
         let first = commits.next_seq;
         commits.next_seq = first.saturating_add(batch.len() as u64);
         let payload = batch.seal(first);
@@ -131,17 +132,27 @@ impl<I: Io + Runtime> Core<I> {
 
     /// Gives fresh memtables to the keyspaces that are chosen and have something in theirs.
     pub(crate) fn freeze(&self, choose: impl Fn(&View<I>) -> bool) {
-        let mut views = self.views_mut();
+        self.freeze_in(&mut self.views_mut(), choose);
+    }
+
+    /// The same, and answers with the last write that is in a frozen memtable then, or in a table.
+    ///
+    /// Without a log all keyspaces get fresh ones if any does: what is frozen together is recorded
+    /// together, so that a crash leaves the store as it was at one moment.
+    pub(crate) fn freeze_in(&self, views: &mut Views<I>, choose: impl Fn(&View<I>) -> bool) -> u64 {
         // Nothing is being applied while the views are changed.
         let through = self.visible();
+        let is_chosen = |view: &View<I>| !view.active.is_empty() && choose(view);
+        let all = !self.options.wal && views.values().any(|view| is_chosen(view));
         for view in views.values_mut() {
-            if !view.active.is_empty() && choose(view) {
+            if is_chosen(view) || all && !view.active.is_empty() {
                 let mut next = View::clone(view);
                 let memtable = std::mem::take(&mut next.active);
                 next.frozen.insert(0, Frozen { memtable, through });
                 *view = Arc::new(next);
             }
         }
-        self.feel_pressure(&views);
+        self.feel_pressure(views);
+        through
     }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use quipu_io::{Io, Runtime};
 
-use super::background::Work;
+use super::background::{Stage, Work};
 use super::core::{Core, lock};
 use super::recovery::millis;
 use crate::compaction::{Compaction, Kind as Task, Manual, Situation, compact_range, pick};
@@ -37,7 +37,8 @@ impl<I: Io + Runtime> Core<I> {
         let core = self.clone();
         self.io.spawn(async move {
             let ended = match core.compact(keyspace, &compaction).await {
-                Err(_) if core.is_dropped(keyspace) => Ok(()),
+                // Dropped meanwhile: nobody needs it.
+                Err(_) if core.manifest.version().keyspace(keyspace).is_none() => Ok(()),
                 ended => ended,
             };
             core.ended(ended, |work| {
@@ -105,7 +106,7 @@ impl<I: Io + Runtime> Core<I> {
     /// Picks a compaction, and marks its inputs as taken.
     fn next_compaction(&self) -> Option<(KeyspaceId, Compaction)> {
         let mut work = lock(&self.work);
-        if work.is_closed || work.compactions >= self.options.compactions {
+        if work.stage != Stage::Open || work.compactions >= self.options.compactions {
             return None;
         }
         let version = self.manifest.version();
@@ -218,7 +219,7 @@ impl<I: Io + Runtime> Core<I> {
             merge.step().await?;
         }
         outputs.finish(&retention).await?;
-        self.io.sync_dir(self.tables.dir()).await?;
+        self.tables.sync_dir().await?;
         self.tables
             .open(outputs.tables.iter().cloned().map(Arc::new))
             .await

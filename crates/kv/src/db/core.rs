@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use quipu_io::Io;
 use quipu_journal::log::Log;
 
-use super::background::Work;
+use super::background::{Stage, Work};
 use super::bell::Bell;
 use super::commit::Commits;
 use super::marks::Marks;
@@ -44,6 +44,8 @@ pub(crate) struct Core<I: Io> {
     commits: Mutex<Commits>,
     views: RwLock<Views<I>>,
     pub(crate) marks: Mutex<Marks>,
+    /// Held while a keyspace comes or goes, and by whoever wants none to.
+    pub(crate) keyspaces: futures::lock::Mutex<()>,
 }
 
 /// What a store begins with.
@@ -79,6 +81,7 @@ impl<I: Io> Core<I> {
             }),
             views: RwLock::new(beginning.views),
             marks: Mutex::new(beginning.marks),
+            keyspaces: futures::lock::Mutex::default(),
         }
     }
 
@@ -106,12 +109,12 @@ impl<I: Io> Core<I> {
         lock(&self.commits)
     }
 
-    /// Fails once the store is closed, or has met a failure that only a new open can judge.
+    /// Fails once the store is being closed.
     pub(crate) fn check_open(&self) -> Result<()> {
-        if lock(&self.work).is_closed {
-            return Err(Error::Closed);
+        match lock(&self.work).stage {
+            Stage::Open => Ok(()),
+            Stage::Closing | Stage::Closed => Err(Error::Closed),
         }
-        Ok(())
     }
 
     pub(crate) fn check_keyspaces(&self, batch: &WriteBatch) -> Result<()> {

@@ -3,68 +3,98 @@
 //! Invariants:
 //! - A table and its name are durable before the manifest names it, and the log is durable up to the
 //!   table's last write before that: no crash leaves a table with writes that the log has lost.
-//! - Memtables of a keyspace are flushed in the order in which they were frozen; the manifest refuses
-//!   any other.
+//! - Memtables are flushed in the order in which they were frozen, and those that were frozen at one
+//!   moment are recorded in one edit. Without a log this is what a crash leaves: the store as of a moment
+//!   at which all were frozen, for all keyspaces.
 //! - A memtable goes from a view in the same moment in which its table comes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use quipu_io::{Io, Runtime};
 
+use super::background::Stage;
 use super::core::{Core, lock};
 use super::view::{Frozen, View};
-use crate::manifest::{FileNum, Flushed, KeyspaceId, Refusal, SstMetadata};
+use crate::manifest::{FileNum, Flushed, KeyspaceId, SstMetadata};
 use crate::table::TableWriter;
 use crate::{Error, Result};
 
 impl<I: Io + Runtime> Core<I> {
-    /// Flushes the oldest frozen memtable of each keyspace that has one.
+    /// Flushes the memtables that were frozen first: all of that moment.
     pub(crate) async fn flush_frozen(self: &Arc<Self>) -> Result<()> {
-        let oldest: Vec<(KeyspaceId, Frozen)> = self
+        let mut oldest: Vec<(KeyspaceId, Frozen)> = self
             .views()
             .values()
             .filter_map(|view| Some((view.id, view.frozen.last()?.clone())))
             .collect();
-        for (keyspace, frozen) in oldest {
-            self.flush(keyspace, frozen).await?;
-        }
+        let moments = oldest.iter().map(|(_, frozen)| frozen.through);
+        let through = moments.min().unwrap_or_default();
+        oldest.retain(|(_, frozen)| frozen.through == through);
+        self.flush(&oldest, through).await?;
         self.truncate_log().await?;
         self.sweep().await;
         Ok(())
     }
 
-    async fn flush(self: &Arc<Self>, keyspace: KeyspaceId, frozen: Frozen) -> Result<()> {
-        let filenum = self.manifest.alloc_filenum()?;
-        let recorded = self.write_and_record(keyspace, &frozen, filenum).await;
-        if let Err(error) = recorded {
-            self.manifest.abandon(filenum);
-            return match self.is_dropped(keyspace) {
-                true => Ok(()),
-                false => Err(error),
-            };
+    async fn flush(self: &Arc<Self>, group: &[(KeyspaceId, Frozen)], through: u64) -> Result<()> {
+        let mut numbers = Vec::new();
+        let recorded = async {
+            let tables = self.write_tables(group, &mut numbers).await?;
+            self.record_flush(tables, through).await
+        };
+        let recorded = recorded.await;
+        // Without effect for those that are recorded, or in doubt.
+        numbers
+            .into_iter()
+            .for_each(|filenum| self.manifest.abandon(filenum));
+        recorded?;
+        for (keyspace, frozen) in group {
+            self.install(*keyspace, |view| {
+                view.frozen
+                    .retain(|other| !Arc::ptr_eq(&other.memtable, &frozen.memtable));
+            })?;
         }
-        self.install(keyspace, |view| {
-            view.frozen
-                .retain(|other| !Arc::ptr_eq(&other.memtable, &frozen.memtable));
-        })
+        self.reach_cuts();
+        Ok(())
     }
 
-    async fn write_and_record(
+    /// Writes a table for each memtable, all of them durable and open when this answers.
+    async fn write_tables(
         self: &Arc<Self>,
-        keyspace: KeyspaceId,
-        frozen: &Frozen,
-        filenum: FileNum,
-    ) -> Result<()> {
-        let table = self.write_table(keyspace, frozen, filenum).await?;
+        group: &[(KeyspaceId, Frozen)],
+        numbers: &mut Vec<FileNum>,
+    ) -> Result<BTreeMap<KeyspaceId, SstMetadata>> {
+        let mut tables = BTreeMap::new();
+        for (keyspace, frozen) in group {
+            let filenum = self.manifest.alloc_filenum()?;
+            numbers.push(filenum);
+            let table = self.write_table(*keyspace, frozen, filenum).await?;
+            tables.insert(*keyspace, table);
+        }
+        self.tables.sync_dir().await?;
         self.wal.sync().await.map_err(Error::wal)?;
-        self.tables.open([Arc::new(table.clone())]).await?;
+        let opening = tables.values().cloned().map(Arc::new);
+        self.tables.open(opening).await?;
+        Ok(tables)
+    }
+
+    /// Records the tables, but for those of keyspaces that were dropped meanwhile: nobody needs them.
+    async fn record_flush(
+        self: &Arc<Self>,
+        mut tables: BTreeMap<KeyspaceId, SstMetadata>,
+        through: u64,
+    ) -> Result<()> {
         loop {
-            let flushed = self.stretches(keyspace, frozen.through);
-            let recorded = self.manifest.record_flush(vec![table.clone()], flushed);
-            match recorded.await {
-                // One of those that have nothing in memory.
-                Err(error) if is_drop(&error) && !self.is_dropped(keyspace) => {}
+            let version = self.manifest.version();
+            tables.retain(|keyspace, _| version.keyspace(*keyspace).is_some());
+            if tables.is_empty() {
+                return Ok(());
+            }
+            let flushed = self.stretches(&tables.keys().copied().collect(), through);
+            let files = tables.values().cloned().collect();
+            match self.manifest.record_flush(files, flushed).await {
+                Err(error) if error.is_unknown_keyspace() => {}
                 recorded => {
                     recorded?;
                     self.stats.note_flush();
@@ -74,14 +104,9 @@ impl<I: Io + Runtime> Core<I> {
         }
     }
 
-    /// Whether a keyspace was dropped meanwhile: what was under way for it is of no use to anybody.
-    pub(crate) fn is_dropped(&self, keyspace: KeyspaceId) -> bool {
-        self.manifest.version().keyspace(keyspace).is_none()
-    }
-
-    /// What need not be read from the log any more: this keyspace's stretch, and that of those which
-    /// have nothing in memory.
-    fn stretches(&self, keyspace: KeyspaceId, through: u64) -> Vec<Flushed> {
+    /// What need not be read from the log any more: the stretches of these keyspaces, and of those
+    /// which have nothing in memory.
+    fn stretches(&self, keyspaces: &BTreeSet<KeyspaceId>, through: u64) -> Vec<Flushed> {
         let version = self.manifest.version();
         // Nothing is being applied meanwhile.
         let views = self.views_mut();
@@ -94,7 +119,7 @@ impl<I: Io + Runtime> Core<I> {
         drop(views);
         let stretches = version.keyspaces().filter_map(|found| {
             let through = match found.id() {
-                id if id == keyspace => through,
+                id if keyspaces.contains(&id) => through,
                 id if idle.contains(&id) => visible,
                 _ => return None,
             };
@@ -159,7 +184,6 @@ impl<I: Io + Runtime> Core<I> {
             writer.add_range_tombstone(&range.start, &range.end, range.seq)?;
         }
         let summary = writer.finish().await?;
-        self.io.sync_dir(self.tables.dir()).await?;
         let mut table = summary.metadata(keyspace, 0);
         (table.min_timestamp, table.max_timestamp) = content.times;
         table.created = self.now();
@@ -171,8 +195,16 @@ impl<I: Io + Runtime> Core<I> {
         TableWriter::create(&self.io, &path, filenum, self.options.table).await
     }
 
+    /// Flushes all that is in memory now.
+    pub(crate) async fn flush_all(self: &Arc<Self>) -> Result<()> {
+        // What failed before is tried again.
+        drop(self.take_failure());
+        self.freeze(|_| true);
+        self.flushed().await
+    }
+
     /// Waits until nothing that is frozen now is left to be flushed.
-    pub(crate) async fn flushed(self: &Arc<Self>) -> Result<()> {
+    async fn flushed(self: &Arc<Self>) -> Result<()> {
         let through = self.visible();
         loop {
             let changed = self.progress.listen();
@@ -184,14 +216,12 @@ impl<I: Io + Runtime> Core<I> {
             if let Some(error) = self.take_failure() {
                 return Err(error);
             }
+            if lock(&self.work).stage == Stage::Closed {
+                return Err(Error::Closed);
+            }
             self.kick();
             // The bell is never dropped before it rings.
             let _ = changed.await;
         }
     }
-}
-
-/// Whether an edit was refused because a keyspace was dropped.
-fn is_drop(error: &Error) -> bool {
-    matches!(error.refusal(), Some(Refusal::UnknownKeyspace { .. }))
 }

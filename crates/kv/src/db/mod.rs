@@ -2,9 +2,11 @@
 
 mod background;
 mod bell;
+mod checkpoint;
 mod commit;
 mod compact;
 mod core;
+mod cut;
 mod flush;
 mod keyspace;
 mod marks;
@@ -29,6 +31,7 @@ use bytes::Bytes;
 use quipu_io::{DiskIo, Io, Runtime};
 use quipu_journal::log::Durability;
 
+use self::background::Stage;
 use self::core::{Core, lock};
 
 pub use keyspace::KeyspaceHandle;
@@ -195,10 +198,7 @@ impl<I: Io + Runtime> Db<I> {
     /// Writes everything that is in memory now as tables, and waits for it.
     pub async fn flush(&self) -> Result<()> {
         self.core.check_open()?;
-        // What failed before is tried again.
-        drop(self.core.take_failure());
-        self.core.freeze(|_| true);
-        self.core.flushed().await
+        self.core.flush_all().await
     }
 
     /// Brings everything of a range down to the lowest level, so that no more is kept of it than is
@@ -244,21 +244,82 @@ impl<I: Io + Runtime> Db<I> {
         &self.recovered
     }
 
+    /// Makes a second store in `dir`, which holds what this one does at some moment of the call, and
+    /// which [`open`](Db::open) opens. Writes, flushes and compactions go on meanwhile.
+    ///
+    /// What is in memory is flushed first; then the files of the tables are given a second name, so that
+    /// a checkpoint takes little time and, as long as both stores have them, no space. It is there whole
+    /// and durable when this answers, and after a crash whole or not at all: until it is whole it stands
+    /// under the name of `dir` with `.checkpoint.tmp` behind, which the next checkpoint to `dir` clears.
+    /// This runs to its end even if the future is dropped.
+    ///
+    /// # Errors
+    ///
+    /// - `Checkpoint`: there is something at `dir`; it is on another file system than the store; or
+    ///   another checkpoint to it is being made. Nothing is touched.
+    /// - Whatever keeps the flush from being done; `Io`, `NoSpace`, `Journal`; `Closed`. Should it be
+    ///   there nevertheless, then it is whole, and perhaps not durable.
+    pub fn checkpoint(
+        &self,
+        dir: impl AsRef<Path>,
+    ) -> impl Future<Output = Result<()>> + Send + 'static {
+        let dir = dir.as_ref().to_owned();
+        let (answer, waiting) = futures::channel::oneshot::channel();
+        let core = self.core.clone();
+        self.core.io.spawn(async move {
+            // Nobody may be waiting any more.
+            let _ = answer.send(core.checkpoint(&dir).await);
+        });
+        async { waiting.await.map_err(|_| Error::Closed)? }
+    }
+
     /// Ends all handles: finishes what is queued and what runs in the background, and releases the
-    /// locks. Without a write-ahead log, flushes everything first.
+    /// locks. Without a write-ahead log, flushes everything first; if that fails, the store stays
+    /// open.
     ///
     /// Without it the next open finds the log unclean, and loses nothing that was answered.
     pub async fn close(&self) -> Result<()> {
-        self.core.check_open()?;
+        let closing = self.core.begin_close()?;
         if !self.core.options.wal {
-            self.flush().await?;
+            self.core.flush_all().await?;
         }
-        lock(&self.core.work).is_closed = true;
+        closing.close();
         self.core.idle().await;
         let log = self.core.wal.close().await;
         let manifest = self.core.manifest.close().await;
         log.map_err(Error::wal)?;
         manifest
+    }
+}
+
+/// A store that is being closed; open again when this is dropped.
+struct Closing<'a, I: Io>(&'a Core<I>);
+
+impl<I: Io> Closing<'_, I> {
+    fn close(self) {
+        lock(&self.0.work).stage = Stage::Closed;
+    }
+}
+
+impl<I: Io> Drop for Closing<'_, I> {
+    fn drop(&mut self) {
+        let mut work = lock(&self.0.work);
+        if work.stage == Stage::Closing {
+            work.stage = Stage::Open;
+        }
+        drop(work);
+        // Whoever waits for something that does not come any more hears of it.
+        self.0.progress.ring();
+    }
+}
+
+impl<I: Io> Core<I> {
+    fn begin_close(&self) -> Result<Closing<'_, I>> {
+        // No write is between being let in and being seen.
+        let _commits = self.commits();
+        self.check_open()?;
+        lock(&self.work).stage = Stage::Closing;
+        Ok(Closing(self))
     }
 }
 
@@ -278,6 +339,7 @@ impl<I: Io + Runtime> Core<I> {
     }
 
     async fn create_keyspace(&self, name: &str) -> Result<KeyspaceId> {
+        let _changing = self.keyspaces.lock().await;
         self.check_open()?;
         let options = KeyspaceOptions {
             // No write of it can have a lower number.
@@ -294,14 +356,15 @@ impl<I: Io + Runtime> Core<I> {
         Ok(id)
     }
 
-    async fn drop_keyspace(&self, keyspace: KeyspaceId) -> Result<()> {
+    async fn drop_keyspace(self: &Arc<Self>, keyspace: KeyspaceId) -> Result<()> {
+        let _changing = self.keyspaces.lock().await;
         self.check_open()?;
         if keyspace == KeyspaceId::DEFAULT {
             return Err(Error::DefaultKeyspace);
         }
         self.manifest.drop_keyspace(keyspace).await?;
         self.forget_keyspace(keyspace);
-        self.sweep().await;
+        self.begin_sweep();
         Ok(())
     }
 

@@ -28,7 +28,7 @@ use crate::{Error, Result};
 
 /// The directory of the tables. Log, manifest and tables have a directory each: if a sync of one
 /// fails, whoever has changed it hears of it, and nobody else takes the next sync's word.
-const TABLES: &str = "tables";
+pub(crate) const TABLES: &str = "tables";
 
 /// The directory, and the file name prefix, of the write-ahead log.
 const WAL: &str = "wal";
@@ -173,7 +173,7 @@ impl<I: Io> Replay<I> {
     /// Gives fresh memtables to the keyspaces whose are full, where the log is read up to here.
     fn freeze(&mut self, through: u64) {
         for view in self.views.values_mut() {
-            if view.active.bytes() >= self.memtable_bytes {
+            if !view.active.is_empty() && view.active.bytes() >= self.memtable_bytes {
                 let mut next = View::clone(view);
                 let memtable = std::mem::take(&mut next.active);
                 next.frozen.insert(0, Frozen { memtable, through });

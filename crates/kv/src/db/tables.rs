@@ -26,6 +26,8 @@ pub(crate) struct OpenTables<I: Io> {
     io: I,
     dir: PathBuf,
     cache: Arc<BlockCache>,
+    /// Why the directory could not be synced, once that has failed. Held by whoever syncs it.
+    sync_failure: futures::lock::Mutex<Option<Error>>,
     open: Mutex<BTreeMap<FileNum, Arc<TableHandle<I::File>>>>,
 }
 
@@ -35,12 +37,23 @@ impl<I: Io> OpenTables<I> {
             io,
             dir: dir.to_owned(),
             cache,
+            sync_failure: futures::lock::Mutex::default(),
             open: Mutex::default(),
         }
     }
 
-    pub(crate) fn dir(&self) -> &Path {
-        &self.dir
+    /// Makes the names of new tables durable.
+    ///
+    /// Several tasks make tables at once, and a sync that fails may forget the names of all of them:
+    /// none can be recorded from then on, whatever a later sync says.
+    pub(crate) async fn sync_dir(&self) -> Result<()> {
+        let mut failure = self.sync_failure.lock().await;
+        if let Some(error) = &*failure {
+            return Err(error.clone());
+        }
+        let synced = self.io.sync_dir(&self.dir).await.map_err(Error::from);
+        *failure = synced.clone().err();
+        synced
     }
 
     pub(crate) fn path(&self, filenum: FileNum) -> PathBuf {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quipu_io::planted::planted;
 use quipu_io::{DiskIo, Io};
-use quipu_journal::{Journal, Options, Seq, Status};
+use quipu_journal::{Journal, Options, Replayable, Seq, Status};
 
 use super::edit::{Flushed, ManifestEdit, ManifestEditV1};
 use super::filenum::FileNum;
@@ -266,6 +266,22 @@ impl<I: Io> Manifest<I> {
     pub fn snapshot(&self) -> impl Future<Output = Result<Seq>> + Send + 'static {
         let taken = self.journal.snapshot();
         async { Ok(taken.await?) }
+    }
+
+    /// Writes a version as a manifest of its own, durably, in a directory that has none.
+    pub(crate) async fn copy(
+        &self,
+        version: &Arc<Version>,
+        io: I,
+        dir: &Path,
+        options: Options,
+    ) -> Result<()> {
+        let state = self.journal.read(|state| state.copy(version));
+        let journal = Journal::<ManifestState, I>::open(io, dir, options).await?;
+        for part in state.snapshot_parts() {
+            journal.append(part).await??;
+        }
+        Ok(journal.close().await?)
     }
 
     /// Finishes what is queued and releases the lock, for all clones.

@@ -63,6 +63,15 @@ impl ManifestState {
         FileNum::new(self.numbers.next())
     }
 
+    /// The state of another manifest, that begins as this version.
+    pub(super) fn copy(&self, version: &Arc<Version>) -> ManifestState {
+        ManifestState {
+            version: version.clone(),
+            numbers: self.numbers.clone(),
+            retired: Retired::default(),
+        }
+    }
+
     fn change(&mut self, edit: ManifestEditV1) -> (Accepted, Vec<FileNum>) {
         let version = Arc::make_mut(&mut self.version);
         let mut dropped = Vec::new();

@@ -156,7 +156,6 @@ impl<I: Stage> Driver<I> {
             last_seq,
             at_least: before.at_least,
             oracle: before.oracle,
-            is_logged: self.setting.wal,
         };
         let mut history = lock(&self.history);
         history.reopen(&shown)?;

@@ -29,8 +29,6 @@ pub struct StoreHistory {
     pub(super) spaces: BTreeMap<usize, Space>,
     /// The last number of a write that is promised to be durable.
     pub(super) last_seq: u64,
-    /// Whether what was written since the last open is in the log.
-    pub(super) is_logged: bool,
     /// What was written up to here, in milliseconds since 1970, may have expired.
     pub(super) expired: Option<u64>,
     /// The disk itself has done damage: promises may be broken, but nothing wrong may be shown.
@@ -113,7 +111,6 @@ impl StoreHistory {
         self.line = oracles::check(self, shown)?;
         (self.shown, self.durable) = (self.line.len(), self.line.len());
         self.last_seq = shown.last_seq;
-        self.is_logged = shown.is_logged;
         self.writers.clear();
         self.opens += 1;
         Ok(())

@@ -46,8 +46,6 @@ pub(super) struct Shown {
     pub(super) at_least: usize,
     /// What says that something is wrong with the content, if it is.
     pub(super) oracle: Option<Oracle>,
-    /// Whether what is written from now on is in the log.
-    pub(super) is_logged: bool,
 }
 
 /// All that can be said of one open. Gives the line that it shows.
@@ -64,11 +62,7 @@ pub(super) fn check(history: &StoreHistory, shown: &Shown) -> Verdict<Line> {
         ));
     }
     let legal = history.legal(shown.at_least.max(history.durable));
-    let line = match history.is_logged {
-        true => legal.iter().find(|line| fits(history, line, &shown.found)),
-        false => return each_keyspace_lasts(history, &legal, shown),
-    };
-    match line {
+    match legal.iter().find(|line| fits(history, line, &shown.found)) {
         Some(line) => Ok(line.clone()),
         None => diagnose(history, &legal, shown),
     }
@@ -80,20 +74,6 @@ fn fits(history: &StoreHistory, line: &Line, found: &Found) -> bool {
 
 fn state(line: &[Arc<Commit>]) -> State {
     State::of(line.iter().map(|commit| &**commit))
-}
-
-/// Without a log each keyspace stops where it was flushed.
-fn each_keyspace_lasts(history: &StoreHistory, legal: &[Line], shown: &Shown) -> Verdict<Line> {
-    let mut shows = Line::new();
-    for (keyspace, pairs) in &shown.found {
-        let mut states = legal.iter();
-        let line = states.find(|line| state(line).fits_space(*keyspace, pairs, history.expired));
-        match line {
-            Some(line) => shows.extend(of_space(line, *keyspace)),
-            None => return diagnose(history, legal, shown),
-        }
-    }
-    Ok(shows)
 }
 
 fn of_space(line: &Line, keyspace: KeyspaceId) -> impl Iterator<Item = Arc<Commit>> {
@@ -135,7 +115,7 @@ fn diagnose<T>(history: &StoreHistory, legal: &[Line], shown: &Shown) -> Verdict
         let mut lines = legal.iter();
         lines.any(|line| state(line).fits_space(*keyspace, pairs, history.expired))
     });
-    if each_fits && history.is_logged {
+    if each_fits {
         return BATCHES.broken(format!("each keyspace is at another write: {text}"));
     }
     LASTS.broken(text)
@@ -171,6 +151,15 @@ fn keyspaces_last(history: &StoreHistory, shown: &Shown) -> Verdict {
 
 /// Where the disk has done damage: each keyspace shows what some writes came to.
 fn nothing_is_invented(history: &StoreHistory, shown: &Shown) -> Verdict<Line> {
-    let legal: Vec<_> = history.legal(0);
-    each_keyspace_lasts(history, &legal, shown)
+    let legal = history.legal(0);
+    let mut shows = Line::new();
+    for (keyspace, pairs) in &shown.found {
+        let mut states = legal.iter();
+        let line = states.find(|line| state(line).fits_space(*keyspace, pairs, history.expired));
+        match line {
+            Some(line) => shows.extend(of_space(line, *keyspace)),
+            None => return diagnose(history, &legal, shown),
+        }
+    }
+    Ok(shows)
 }
