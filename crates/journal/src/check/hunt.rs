@@ -32,7 +32,16 @@ impl Hunt {
         Hunt {
             bug: bug.copied(),
             counted: count(check, tiers),
-            sampled: first(check.sample(Drawn::default(), 0..SEEDS)),
+            sampled: first(check.sample(Drawn::default(), 0..SEEDS), SHRINKING),
+        }
+    }
+
+    /// Looks for it in so many seeds only, and spends as many runs on shrinking.
+    pub fn brief<P: Program>(bug: Option<&Planted>, check: &Check<P>, seeds: u64) -> Hunt {
+        Hunt {
+            bug: bug.copied(),
+            counted: None,
+            sampled: first(check.sample(Drawn::default(), 0..seeds), seeds),
         }
     }
 
@@ -64,7 +73,7 @@ fn count<P: Program>(check: &Check<P>, tiers: &[Tier]) -> Option<(String, Failur
     for effort in [Effort::Quick, Effort::Full] {
         for tier in tiers {
             let plan = Plan::Counted(tier.bounds(effort));
-            if let Some((failure, runs)) = first(check.explore(plan)) {
+            if let Some((failure, runs)) = first(check.explore(plan), SHRINKING) {
                 return Some((format!("{} {effort:?}", tier.name), failure, runs));
             }
         }
@@ -73,9 +82,9 @@ fn count<P: Program>(check: &Check<P>, tiers: &[Tier]) -> Option<(String, Failur
 }
 
 /// The first failure, and how many runs it took.
-fn first<P: Program>(mut runs: Exploration<P>) -> Option<(Failure, u64)> {
+fn first<P: Program>(mut runs: Exploration<P>, shrinking: u64) -> Option<(Failure, u64)> {
     let found = runs.by_ref().take(MOST).find_map(Result::err)?;
-    Some((found.shrink(SHRINKING), runs.tally().executions))
+    Some((found.shrink(shrinking), runs.tally().executions))
 }
 
 /// Its lines in the table.

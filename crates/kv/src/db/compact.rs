@@ -12,6 +12,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use quipu_io::planted::planted;
 use quipu_io::{Io, Runtime};
 
 use super::background::{Stage, Work};
@@ -157,6 +158,11 @@ impl<I: Io + Runtime> Core<I> {
             Task::Merge => bytes(&mut added.iter().map(|table| table.size)),
             _ => 0,
         };
+        if planted("inputs are deleted before the outputs are recorded") {
+            for filenum in removed.iter().filter(|_| compaction.kind == Task::Merge) {
+                self.io.remove_file(&self.tables.path(*filenum)).await?;
+            }
+        }
         let numbers: Vec<FileNum> = added.iter().map(|table| table.filenum).collect();
         if let Err(error) = self.manifest.record_compaction(added, removed).await {
             numbers
@@ -165,7 +171,11 @@ impl<I: Io + Runtime> Core<I> {
             return Err(error);
         }
         self.stats.note_compaction(bytes_in, bytes_out);
-        self.install(keyspace, |_| {})?;
+        self.install(keyspace, |view| {
+            if planted("a compaction forgets the memtables that were frozen meanwhile") {
+                view.frozen.clear();
+            }
+        })?;
         self.sweep().await;
         Ok(())
     }
@@ -195,7 +205,10 @@ impl<I: Io + Runtime> Core<I> {
         outputs: &mut Outputs<'_, I>,
     ) -> Result<()> {
         let (mut merge, deleted) = self.inputs(compaction)?;
-        let seqs = self.snapshots.visible(|| self.visible());
+        let mut seqs = self.snapshots.visible(|| self.visible());
+        if planted("a compaction does not know of snapshots") {
+            seqs.drain(..seqs.len() - 1);
+        }
         let mut retention = Retention::new(seqs, deleted, compaction.drop_tombstones);
         merge.seek(&[], u64::MAX).await?;
         let mut last: Option<(Vec<u8>, u64)> = None;

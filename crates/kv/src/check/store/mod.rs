@@ -15,6 +15,8 @@ mod driver;
 mod history;
 mod operations;
 pub mod oracles;
+#[cfg(quipu_planted)]
+pub mod planted;
 mod program;
 mod reads;
 mod segments;
