@@ -17,7 +17,7 @@ mod exploration {
     use quipu_io::planted::{plant, reached};
     use quipu_journal::check::Hunt;
     use quipu_journal::check::planted::Planted;
-    use quipu_kv::check::store::planted as store_planted;
+    use quipu_kv::check::store::{planted as store_planted, scripts};
     use quipu_kv::check::{MANIFEST, manifest, planted, store};
 
     /// Seeds that may pass until a bug of the store is found.
@@ -30,7 +30,7 @@ mod exploration {
         });
         let of_store = store_planted::PLANTED;
         missed.extend(self::missed(of_store, |bug| {
-            Hunt::brief(bug, &store(), SEEDS)
+            Hunt::brief(bug, &store(), &scripts(), SEEDS)
         }));
         assert!(missed.is_empty(), "{missed:#?}");
     }

@@ -36,13 +36,27 @@ impl Hunt {
         }
     }
 
-    /// Looks for it in so many seeds only, and spends as many runs on shrinking.
-    pub fn brief<P: Program>(bug: Option<&Planted>, check: &Check<P>, seeds: u64) -> Hunt {
-        Hunt {
+    /// Looks for it in given plans, and in so many seeds if they do not find it.
+    pub fn brief<P: Program>(
+        bug: Option<&Planted>,
+        check: &Check<P>,
+        plans: &[Plan<P::Op>],
+        seeds: u64,
+    ) -> Hunt {
+        const SHRINKING: u64 = 1000;
+        let counted = plans.iter().find_map(|plan| {
+            let (failure, runs) = first(check.explore(plan.clone()), SHRINKING)?;
+            Some((plan.to_string(), failure, runs))
+        });
+        let mut hunt = Hunt {
             bug: bug.copied(),
-            counted: None,
-            sampled: first(check.sample(Drawn::default(), 0..seeds), seeds),
+            counted,
+            sampled: None,
+        };
+        if !hunt.is_counted() {
+            hunt.sampled = first(check.sample(Drawn::default(), 0..seeds), SHRINKING);
         }
+        hunt
     }
 
     /// Whether one of its oracles saw it first in the exhaustive tiers.

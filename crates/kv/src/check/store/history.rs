@@ -27,8 +27,8 @@ pub struct StoreHistory {
     pub(super) writers: Vec<Writer>,
     /// The keyspaces beside the default one, by their places.
     pub(super) spaces: BTreeMap<usize, Space>,
-    /// The last number of a write that is promised to be durable.
-    pub(super) last_seq: u64,
+    /// The number of the last write of so many commits, where it is known and the log has it.
+    pub(super) seqs: BTreeMap<usize, u64>,
     /// What was written up to here, in milliseconds since 1970, may have expired.
     pub(super) expired: Option<u64>,
     /// The disk itself has done damage: promises may be broken, but nothing wrong may be shown.
@@ -110,7 +110,7 @@ impl StoreHistory {
     pub(super) fn reopen(&mut self, shown: &Shown) -> Verdict {
         self.line = oracles::check(self, shown)?;
         (self.shown, self.durable) = (self.line.len(), self.line.len());
-        self.last_seq = shown.last_seq;
+        self.seqs.clear();
         self.writers.clear();
         self.opens += 1;
         Ok(())

@@ -19,11 +19,13 @@ pub mod oracles;
 pub mod planted;
 mod program;
 mod reads;
+mod scripts;
 mod segments;
 mod setting;
 mod state;
 
 pub use history::StoreHistory;
 pub use program::{Change, Span, StoreOp, StoreProgram, Write};
+pub use scripts::scripts;
 pub use setting::{Setting, Shape};
 pub use state::State;

@@ -71,6 +71,7 @@ impl<I: Stage> Driver<I> {
         match self.fate(answer)? {
             Fate::Done => {
                 self.see_all();
+                self.note_number();
                 if durability == Durability::Disk && self.setting.wal {
                     self.all_is_durable("acknowledged").await;
                 }
@@ -146,15 +147,21 @@ impl<I: Stage> Driver<I> {
         self.io.promised(what).await;
     }
 
+    /// Notes the number of the last write, all of which are visible. Without a log, one that is in no
+    /// table may be given again.
+    fn note_number(&self) {
+        if self.setting.wal {
+            let seq = self.db.snapshot().seq();
+            let mut history = self.history();
+            let commits = history.line.len();
+            history.seqs.insert(commits, seq);
+        }
+    }
+
     /// Notes that so many commits are durable.
     fn durable(&self, commits: usize) {
-        let seq = self.db.snapshot().seq();
         let mut history = self.history();
         history.durable = history.durable.max(commits);
-        // Without a log, a number above all that is in tables may be given again.
-        if self.setting.wal {
-            history.last_seq = history.last_seq.max(seq);
-        }
     }
 
     /// What the answer to a write means.

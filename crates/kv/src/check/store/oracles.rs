@@ -54,17 +54,28 @@ pub(super) fn check(history: &StoreHistory, shown: &Shown) -> Verdict<Line> {
         return nothing_is_invented(history, shown);
     }
     keyspaces_last(history, shown)?;
-    if shown.last_seq < history.last_seq {
-        return NUMBERS.broken(format!(
-            "write {} was durable, and the next is number {}",
-            history.last_seq,
-            shown.last_seq + 1
-        ));
-    }
     let legal = history.legal(shown.at_least.max(history.durable));
-    match legal.iter().find(|line| fits(history, line, &shown.found)) {
-        Some(line) => Ok(line.clone()),
-        None => diagnose(history, &legal, shown),
+    let mut fitting = legal
+        .iter()
+        .filter(|line| fits(history, line, &shown.found));
+    let Some(longest) = fitting.next() else {
+        return diagnose(history, &legal, shown);
+    };
+    // Writes that have changed nothing may be there or not.
+    let surely = fitting.next_back().unwrap_or(longest);
+    numbers_go_on(history, surely.len(), shown.last_seq)?;
+    Ok(longest.clone())
+}
+
+/// Oracle M4: writes go on above the number of the last one that is found.
+fn numbers_go_on(history: &StoreHistory, found: usize, last_seq: u64) -> Verdict {
+    let mut known = history.seqs.range(..=found);
+    match known.next_back() {
+        Some((_, seq)) if last_seq < *seq => NUMBERS.broken(format!(
+            "write {seq} is there, and the next is number {}",
+            last_seq + 1
+        )),
+        _ => Ok(()),
     }
 }
 
