@@ -52,15 +52,13 @@
 //!
 //! # What is not there yet
 //!
-//! The manifest is complete: its format is frozen, and the feature `check` has it crashed wherever a
-//! crash can matter. **The store on top of it is young.** It is held against a plain map over histories
-//! with crashes, and has not been explored as the manifest has, nor measured; its formats may still
-//! change. A limit on memory for compactions, and the command line's `shell`, `load` and `export` are
+//! The manifest is complete: its format is frozen. **The store on top of it is young**: its formats may
+//! still change. The feature `check` has both crashed wherever a crash can matter. A limit on memory for compactions, and the command line's `shell`, `load` and `export` are
 //! missing.
 //!
 //! # Features
 //!
-//! - `check`: the manifest in the crash explorer, for tests.
+//! - `check`: manifest and store in the crash explorer, for tests.
 //! - `zstd`: tables that are packed with zstd, which is a C library and takes a C compiler to build.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -32,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum)]
     workload: Option<Workload>,
 
-    /// Go through all short sequences of operations and all that a crash can leave: about a minute
+    /// Go through all short sequences of operations and all that a crash can leave: some two minutes
     #[arg(long)]
     exhaustive: bool,
 

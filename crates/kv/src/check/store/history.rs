@@ -110,7 +110,7 @@ impl StoreHistory {
     pub(super) fn reopen(&mut self, shown: &Shown) -> Verdict {
         self.line = oracles::check(self, shown)?;
         (self.shown, self.durable) = (self.line.len(), self.line.len());
-        self.seqs.clear();
+        self.seqs = BTreeMap::from([(self.line.len(), shown.last_seq)]);
         self.writers.clear();
         self.opens += 1;
         Ok(())

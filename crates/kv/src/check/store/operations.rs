@@ -9,7 +9,7 @@ use quipu_journal::check::{Stage, Verdict};
 
 use super::driver::{Before, Driver, lock, millis};
 use super::history::{Space, StoreHistory};
-use super::oracles::{ANSWERS, FINISHES, OPTIONS};
+use super::oracles::{ANSWERS, FINISHES, NUMBERS, OPTIONS};
 use super::program::{Change, KEYS, SPACES, Span, StoreOp, Write};
 use super::setting::Setting;
 use super::state::{Commit, Edit};
@@ -71,7 +71,7 @@ impl<I: Stage> Driver<I> {
         match self.fate(answer)? {
             Fate::Done => {
                 self.see_all();
-                self.note_number();
+                self.note_number()?;
                 if durability == Durability::Disk && self.setting.wal {
                     self.all_is_durable("acknowledged").await;
                 }
@@ -147,15 +147,21 @@ impl<I: Stage> Driver<I> {
         self.io.promised(what).await;
     }
 
-    /// Notes the number of the last write, all of which are visible. Without a log, one that is in no
-    /// table may be given again.
-    fn note_number(&self) {
-        if self.setting.wal {
-            let seq = self.db.snapshot().seq();
-            let mut history = self.history();
-            let commits = history.line.len();
-            history.seqs.insert(commits, seq);
+    /// Notes the number of the last write, all of which are visible: it is above all others (oracle M4).
+    /// Without a log, one that is in no table may be given again.
+    fn note_number(&self) -> Verdict {
+        if !self.setting.wal {
+            return Ok(());
         }
+        let seq = self.db.snapshot().seq();
+        let mut history = self.history();
+        let last = history.seqs.values().next_back().copied();
+        if let Some(last) = last.filter(|last| seq <= *last) {
+            return NUMBERS.broken(format!("write {seq} comes behind write {last}"));
+        }
+        let commits = history.line.len();
+        history.seqs.insert(commits, seq);
+        Ok(())
     }
 
     /// Notes that so many commits are durable.

@@ -152,11 +152,11 @@ pub const PLANTED: &[Planted] = &[
         source: "replay from the number behind the right one",
     },
     Planted {
-        name: "the numbers in the log are given again",
+        name: "the last number is given again",
         breaks: "no number of an entry is given twice",
         finder: Finder::Store,
         oracles: &["M4"],
-        source: "a sequence that goes on from the tables only",
+        source: "LevelDB: a last sequence that recovery sets too low",
     },
     Planted {
         name: "a memtable counts as all writes that the manifest knows of",

@@ -32,7 +32,7 @@ fn a_dropped_keyspace_and_a_writer() -> Plan<StoreOp> {
     script(vec![
         StoreOp::Create(1, None),
         tight(),
-        StoreOp::Abandon(vec![put(1, 0)], Durability::Disk, 0),
+        write(put(1, 0), Durability::Disk),
         StoreOp::Drop(1, None),
         write(put(0, 0), Durability::Disk),
     ])

@@ -10,6 +10,9 @@ pub(super) type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
 /// What a reader has found, for each keyspace that there is.
 pub(super) type Found = BTreeMap<KeyspaceId, Pairs>;
 
+/// Pairs, each value with the time at which it was written.
+type Timed = BTreeMap<Vec<u8>, (Vec<u8>, u64)>;
+
 /// What is written by one batch: it counts as a whole or not at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Commit {
@@ -30,8 +33,7 @@ pub(super) enum Edit {
 /// A map for each keyspace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    /// Each value with the time at which it was written.
-    spaces: BTreeMap<KeyspaceId, BTreeMap<Vec<u8>, (Vec<u8>, u64)>>,
+    spaces: BTreeMap<KeyspaceId, Timed>,
 }
 
 impl State {
