@@ -87,9 +87,8 @@
 //!
 //! # How far it is
 //!
-//! The manifest's format is frozen, and the feature `check` has it crashed wherever a crash can matter.
-//! The store on top of it is held against a plain map over histories with crashes; **the formats of its
-//! tables and of its log's batches may still change.**
+//! The feature `check` has manifest and store crashed wherever a crash can matter. The manifest's format
+//! is frozen; **the formats of tables and of the log's batches may still change.**
 //!
 //! # Further reading
 //!
@@ -99,7 +98,7 @@
 //!
 //! # Features
 //!
-//! - `check`: the manifest in the crash explorer, for tests.
+//! - `check`: manifest and store in the crash explorer, for tests.
 //! - `zstd`: tables that are packed with zstd, which is a C library and takes a C compiler to build.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -1,4 +1,4 @@
-//! `quipu sim`: crashes the journal, the log and the manifest in the simulator.
+//! `quipu sim`: crashes the journal, the log, the manifest and the store in the simulator.
 
 mod account;
 mod line;
@@ -32,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum)]
     workload: Option<Workload>,
 
-    /// Go through all short sequences of operations and all that a crash can leave: about a minute
+    /// Go through all short sequences of operations and all that a crash can leave: some two minutes
     #[arg(long)]
     exhaustive: bool,
 
@@ -89,6 +89,8 @@ enum Workload {
     Log,
     /// The manifest of an LSM tree: flushes, compactions, deletions
     Manifest,
+    /// The store: writes, reads, flushes, compactions, closes
+    Store,
 }
 
 pub(crate) fn run(io: &DiskIo, args: &Args, stdout: &mut impl Write) -> Result<(), Failure> {
@@ -109,6 +111,10 @@ pub(crate) fn run(io: &DiskIo, args: &Args, stdout: &mut impl Write) -> Result<(
             Workload::Manifest => {
                 let check = quipu_kv::check::manifest();
                 check_it(io, args, &check, &quipu_kv::check::MANIFEST, stdout)?;
+            }
+            Workload::Store => {
+                let check = quipu_kv::check::store();
+                check_it(io, args, &check, &quipu_kv::check::STORE, stdout)?;
             }
         }
     }

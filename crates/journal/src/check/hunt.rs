@@ -32,8 +32,31 @@ impl Hunt {
         Hunt {
             bug: bug.copied(),
             counted: count(check, tiers),
-            sampled: first(check.sample(Drawn::default(), 0..SEEDS)),
+            sampled: first(check.sample(Drawn::default(), 0..SEEDS), SHRINKING),
         }
+    }
+
+    /// Looks for it in given plans, and in so many seeds if they do not find it.
+    pub fn brief<P: Program>(
+        bug: Option<&Planted>,
+        check: &Check<P>,
+        plans: &[Plan<P::Op>],
+        seeds: u64,
+    ) -> Hunt {
+        const SHRINKING: u64 = 1000;
+        let counted = plans.iter().find_map(|plan| {
+            let (failure, runs) = first(check.explore(plan.clone()), SHRINKING)?;
+            Some((plan.to_string(), failure, runs))
+        });
+        let mut hunt = Hunt {
+            bug: bug.copied(),
+            counted,
+            sampled: None,
+        };
+        if !hunt.is_counted() {
+            hunt.sampled = first(check.sample(Drawn::default(), 0..seeds), SHRINKING);
+        }
+        hunt
     }
 
     /// Whether one of its oracles saw it first in the exhaustive tiers.
@@ -64,7 +87,7 @@ fn count<P: Program>(check: &Check<P>, tiers: &[Tier]) -> Option<(String, Failur
     for effort in [Effort::Quick, Effort::Full] {
         for tier in tiers {
             let plan = Plan::Counted(tier.bounds(effort));
-            if let Some((failure, runs)) = first(check.explore(plan)) {
+            if let Some((failure, runs)) = first(check.explore(plan), SHRINKING) {
                 return Some((format!("{} {effort:?}", tier.name), failure, runs));
             }
         }
@@ -73,9 +96,9 @@ fn count<P: Program>(check: &Check<P>, tiers: &[Tier]) -> Option<(String, Failur
 }
 
 /// The first failure, and how many runs it took.
-fn first<P: Program>(mut runs: Exploration<P>) -> Option<(Failure, u64)> {
+fn first<P: Program>(mut runs: Exploration<P>, shrinking: u64) -> Option<(Failure, u64)> {
     let found = runs.by_ref().take(MOST).find_map(Result::err)?;
-    Some((found.shrink(SHRINKING), runs.tally().executions))
+    Some((found.shrink(shrinking), runs.tally().executions))
 }
 
 /// Its lines in the table.

@@ -12,6 +12,8 @@ pub enum Finder {
     Log,
     /// The same of the manifest of an LSM tree.
     Manifest,
+    /// The same of the store.
+    Store,
     /// Given lives, each made for one rule of the protocol.
     Protocol,
     /// Calls that fail, and a full disk.

@@ -9,17 +9,19 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// Holds the list in one file of a crate against the sources below some directories: one to one.
-pub(crate) fn compare(package: &str, list: &str, sources: &[&str], at_least: usize) {
+/// Holds the lists in some files of a crate against the sources below some directories: one to one.
+pub(crate) fn compare(package: &str, lists: &[&str], sources: &[&str], at_least: usize) {
     let package = Path::new(package);
     let mut sites = BTreeMap::new();
     for directory in sources {
         count_sites(&package.join(directory), &mut sites);
     }
-    let list = fs::read_to_string(package.join(list)).unwrap();
     let mut listed = BTreeMap::new();
-    for name in literals(&list, " name:") {
-        *listed.entry(name.to_owned()).or_default() += 1;
+    for list in lists {
+        let list = fs::read_to_string(package.join(list)).unwrap();
+        for name in literals(&list, " name:") {
+            *listed.entry(name.to_owned()).or_default() += 1;
+        }
     }
     assert!(listed.len() >= at_least, "{} are listed", listed.len());
     assert!(listed.values().all(|count| *count == 1), "{listed:?}");

@@ -35,6 +35,7 @@ pub mod oracles;
 pub mod planted;
 mod program;
 mod reference;
+pub mod store;
 mod tables;
 mod tiers;
 
@@ -43,9 +44,16 @@ use quipu_journal::check::Check;
 pub use history::ManifestHistory;
 pub use program::{ManifestOp, ManifestProgram, Misfit};
 pub use reference::Reference;
-pub use tiers::MANIFEST;
+pub use tiers::{MANIFEST, STORE};
+
+use store::StoreProgram;
 
 /// Checks the manifest.
 pub fn manifest() -> Check<ManifestProgram> {
     Check::of(ManifestProgram::new())
+}
+
+/// Checks the store.
+pub fn store() -> Check<StoreProgram> {
+    Check::of(StoreProgram::new())
 }

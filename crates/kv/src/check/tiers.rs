@@ -14,3 +14,12 @@ pub const MANIFEST: [Tier; 5] = [
     Tier::new("between-512", [0, 1, 2], 2, 1, 512, SECTOR),
     Tier::new("timed-512", [1, 2, 3], 1, 0, 512, SECTOR).timed(),
 ];
+
+/// The tiers of a store. An operation may be a flush and a compaction, and an open reads everything in
+/// every way, so lives are shorter still.
+pub const STORE: [Tier; 3] = [
+    Tier::new("once-512", [1, 2, 3], 1, 0, 512, SECTOR),
+    // The second crash is inside the recovery from the first.
+    Tier::new("twice-512", [0, 1, 2], 2, 0, 512, SECTOR),
+    Tier::new("timed-512", [1, 2, 3], 1, 0, 512, SECTOR).timed(),
+];

@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use futures::future::Either;
+use quipu_io::planted::planted;
 use quipu_io::{Io, Runtime};
 use quipu_journal::Seq;
 use quipu_journal::log::Durability;
@@ -67,7 +68,10 @@ impl<I: Io + Runtime> Core<I> {
         if batch.is_empty() {
             return Ok(Either::Left(ready(Ok(()))));
         }
-        let first = commits.next_seq;
+        let first = match planted("writers at the same time get the same number") {
+            true => commits.next_seq.min(self.visible() + 1),
+            false => commits.next_seq,
+        };
         commits.next_seq = first.saturating_add(batch.len() as u64);
         let payload = batch.seal(first);
         let appended = self.options.wal.then(|| {

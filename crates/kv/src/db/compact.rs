@@ -13,6 +13,7 @@ use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use quipu_io::planted::planted;
 use quipu_io::{Io, Runtime};
 
 use super::background::{Stage, Work};
@@ -38,7 +39,11 @@ impl<I: Io + Runtime> Core<I> {
     fn start(self: &Arc<Self>, begun: Begun) {
         let core = self.clone();
         self.io.spawn(async move {
-            let ended = core.compact(&begun).await;
+            let ended = match core.compact(&begun).await {
+                // Dropped meanwhile: nobody needs it.
+                Err(_) if core.manifest.version().keyspace(begun.keyspace).is_none() => Ok(()),
+                ended => ended,
+            };
             let inputs = begun.compaction.inputs.iter();
             let inputs: Vec<FileNum> = inputs.map(|table| table.filenum).collect();
             // What it has had is there for others, and its inputs may go.
@@ -229,17 +234,24 @@ impl<I: Io + Runtime> Core<I> {
             Task::Merge => bytes(&mut added.iter().map(|table| table.size)),
             _ => 0,
         };
+        if planted("inputs are deleted before the outputs are recorded") {
+            for filenum in removed.iter().filter(|_| compaction.kind == Task::Merge) {
+                self.io.remove_file(&self.tables.path(*filenum)).await?;
+            }
+        }
         let numbers: Vec<FileNum> = added.iter().map(|table| table.filenum).collect();
         if let Err(error) = self.manifest.record_compaction(added, removed).await {
             numbers
                 .into_iter()
                 .for_each(|filenum| self.manifest.abandon(filenum));
-            // If the keyspace was dropped meanwhile, nobody needs them.
-            let is_there = self.manifest.version().keyspace(keyspace).is_some();
-            return if is_there { Err(error) } else { Ok(()) };
+            return Err(error);
         }
         self.stats.note_compaction(bytes_in, bytes_out);
-        self.install(keyspace, |_| {})
+        self.install(keyspace, |view| {
+            if planted("a compaction forgets the memtables that were frozen meanwhile") {
+                view.frozen.clear();
+            }
+        })
     }
 
     /// Writes the outputs. Those of a merge that fails may go.
@@ -264,7 +276,10 @@ impl<I: Io + Runtime> Core<I> {
     ) -> Result<()> {
         let compaction = &begun.compaction;
         let (mut merge, deleted) = self.inputs(compaction, begun.room.readahead)?;
-        let seqs = self.snapshots.visible(|| self.visible());
+        let mut seqs = self.snapshots.visible(|| self.visible());
+        if planted("a compaction does not know of snapshots") {
+            seqs.drain(..seqs.len() - 1);
+        }
         let mut retention = Retention::new(seqs, deleted, compaction.drop_tombstones);
         merge.seek(&[], u64::MAX).await?;
         let mut last: Option<(Vec<u8>, u64)> = None;

@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use quipu_io::planted::planted;
 use quipu_io::{Io, Runtime};
 use quipu_journal::log::Durability;
 
@@ -29,11 +30,20 @@ impl<I: Io + Runtime> Core<I> {
         let mut oldest: Vec<(KeyspaceId, Frozen)> = self
             .views()
             .values()
-            .filter_map(|view| Some((view.id, view.frozen.last()?.clone())))
+            .filter_map(|view| {
+                let frozen = match planted("the newest memtable is flushed first") {
+                    true => view.frozen.first(),
+                    false => view.frozen.last(),
+                };
+                Some((view.id, frozen?.clone()))
+            })
             .collect();
         let moments = oldest.iter().map(|(_, frozen)| frozen.through);
         let through = moments.min().unwrap_or_default();
         oldest.retain(|(_, frozen)| frozen.through == through);
+        if planted("each keyspace is flushed by itself") {
+            oldest.truncate(1);
+        }
         self.flush(&oldest, through).await?;
         self.truncate_log().await?;
         self.sweep().await;
@@ -83,7 +93,9 @@ impl<I: Io + Runtime> Core<I> {
         }
         self.tables.sync_dir().await?;
         let visible = self.visible();
-        self.wal.sync().await.map_err(Error::wal)?;
+        if !planted("a flush is recorded without a sync of the log") {
+            self.wal.sync().await.map_err(Error::wal)?;
+        }
         let opening = tables.values().cloned().map(Arc::new);
         self.tables.open(opening).await?;
         Ok((tables, visible))
@@ -171,7 +183,11 @@ impl<I: Io + Runtime> Core<I> {
     /// Lets go of the log that is in tables. It says so itself before: a manifest that has lost the
     /// edit which says it would leave a gap.
     async fn truncate_log(&self) -> Result<()> {
-        let floor = self.manifest.version().wal_floor();
+        let version = self.manifest.version();
+        let floor = match planted("the log goes as far as it is visible") {
+            true => self.visible(),
+            false => version.wal_floor(),
+        };
         let reached = lock(&self.marks).reach(floor);
         if let Some(mark) = reached {
             let said = self.wal.append(parts::in_tables(floor), Durability::Disk);
@@ -199,7 +215,8 @@ impl<I: Io + Runtime> Core<I> {
                 .await?;
             walk.next();
         }
-        for range in content.ranges.iter() {
+        let ranges = content.ranges.iter();
+        for range in ranges.skip(usize::from(planted("a flush leaves out a range tombstone"))) {
             writer.add_range_tombstone(&range.start, &range.end, range.seq)?;
         }
         let summary = writer.finish().await?;
@@ -218,7 +235,9 @@ impl<I: Io + Runtime> Core<I> {
     pub(crate) async fn flush_all(self: &Arc<Self>) -> Result<()> {
         // What failed before is tried again.
         drop(self.take_failure());
-        self.freeze(|_| true);
+        self.freeze(|view| {
+            !planted("a flush looks at the default keyspace only") || view.id == KeyspaceId::DEFAULT
+        });
         self.flushed().await
     }
 

@@ -30,6 +30,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use quipu_io::planted::planted;
 use quipu_io::{DiskIo, Io, Runtime};
 use quipu_journal::log::Durability;
 
@@ -185,15 +186,19 @@ impl<I: Io + Runtime> Db<I> {
         Some(KeyspaceHandle::new(self.core.clone(), view.id))
     }
 
-    /// Creates a keyspace.
+    /// Creates a keyspace. Once begun, that runs to its end even if the future is dropped.
     pub async fn create_keyspace(&self, name: &str) -> Result<KeyspaceHandle<I>> {
-        let id = self.core.create_keyspace(name).await?;
+        let name = name.to_owned();
+        let create = async move |core: Arc<Core<I>>| core.create_keyspace(&name).await;
+        let id = self.core.to_its_end(create).await?;
         Ok(KeyspaceHandle::new(self.core.clone(), id))
     }
 
-    /// Drops a keyspace and everything in it. The default one cannot be dropped.
+    /// Drops a keyspace and everything in it. The default one cannot be dropped. Once begun, that runs
+    /// to its end even if the future is dropped.
     pub async fn drop_keyspace(&self, keyspace: KeyspaceId) -> Result<()> {
-        self.core.drop_keyspace(keyspace).await
+        let drop = async move |core: Arc<Core<I>>| core.drop_keyspace(keyspace).await;
+        self.core.to_its_end(drop).await
     }
 
     /// Writes everything that is in memory now as tables, and waits for it.
@@ -306,6 +311,20 @@ impl<I: Io> Core<I> {
 }
 
 impl<I: Io + Runtime> Core<I> {
+    /// Does something on the backend's own threads, so that nobody can leave it half done.
+    async fn to_its_end<T: Send + 'static, F: Future<Output = Result<T>> + Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(Arc<Self>) -> F,
+    ) -> Result<T> {
+        let (answer, waiting) = futures::channel::oneshot::channel();
+        let working = work(self.clone());
+        self.io.spawn(async move {
+            // Nobody may be waiting any more.
+            let _ = answer.send(working.await);
+        });
+        waiting.await.map_err(|_| Error::Closed)?
+    }
+
     async fn create_keyspace(&self, name: &str) -> Result<KeyspaceId> {
         let _changing = self.keyspaces.lock().await;
         self.check_open()?;
@@ -331,9 +350,20 @@ impl<I: Io + Runtime> Core<I> {
             return Err(Error::DefaultKeyspace);
         }
         self.manifest.drop_keyspace(keyspace).await?;
-        self.views_mut().remove(&keyspace);
+        self.forget_keyspace(keyspace);
         self.begin_sweep();
         Ok(())
+    }
+
+    fn forget_keyspace(&self, keyspace: KeyspaceId) {
+        let mut views = self.views_mut();
+        views.remove(&keyspace);
+        if !planted("writers wait for a keyspace that is dropped") {
+            self.feel_pressure(&views);
+        }
+        drop(views);
+        // It may have been the one that writers waited for.
+        self.progress.ring();
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use quipu_io::Io;
+use quipu_io::planted::planted;
 
 use super::snapshots::Held;
 use super::view::View;
@@ -186,7 +187,8 @@ impl<I: Io> Scan<I> {
                 self.merge.step().await?;
             }
             if let Some((found, Some(value))) = newest
-                && found > self.covering(&self.key)
+                && (found > self.covering(&self.key)
+                    || planted("a reverse scan does not see range tombstones"))
             {
                 self.value = value;
                 return Ok(true);

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use quipu_io::Io;
+use quipu_io::planted::planted;
 
 use super::core::lock;
 use super::options::Options;
@@ -53,6 +54,9 @@ impl<I: Io> OpenTables<I> {
     /// Several tasks make tables at once, and a sync that fails may forget the names of all of them:
     /// none can be recorded from then on, whatever a later sync says.
     pub(crate) async fn sync_dir(&self) -> Result<()> {
+        if planted("the names of tables are not synced") {
+            return Ok(());
+        }
         let mut failure = self.sync_failure.lock().await;
         if let Some(error) = &*failure {
             return Err(error.clone());

@@ -3,6 +3,8 @@
 //! Invariant: at each number that somebody may read at, what is kept shows the same as all did. The
 //! numbers cut time into stripes: of one key, only the newest version of a stripe can be seen.
 
+use quipu_io::planted::planted;
+
 use crate::entry::Kind;
 use crate::table::RangeTombstone;
 use crate::tombstone::RangeTombstones;
@@ -65,7 +67,8 @@ impl Retention {
 
     /// A tombstone that everybody sees, and below which there is nothing.
     fn can_go(&self, seq: u64) -> bool {
-        self.drop_tombstones && self.stripe_of(seq) == 0
+        (self.drop_tombstones || planted("tombstones go above older versions"))
+            && (self.stripe_of(seq) == 0 || planted("tombstones go that a snapshot needs"))
     }
 
     /// The place of the first number that sees this one.

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use quipu_io::planted::planted;
 use quipu_io::{BytesMut, File};
 
 use super::compression::{Codec, Compression, compress};
@@ -112,7 +113,9 @@ impl<F: File> Output<F> {
     /// Writes the rest, makes all of it durable, and answers with the size and the checksum.
     pub(super) async fn finish(mut self) -> Result<(u64, u64)> {
         self.write().await?;
-        self.file.sync_data().await?;
+        if !planted("a table is recorded without a sync") {
+            self.file.sync_data().await?;
+        }
         Ok((self.written, u64::from(self.checksum)))
     }
 

@@ -10,6 +10,8 @@
 
 use bytes::Bytes;
 
+use quipu_io::planted::planted;
+
 use super::filter;
 use super::index::{Index, IndexBuilder};
 use super::layout::{Handle, Malformed, u32_at, u32_of, usize_of};
@@ -102,7 +104,8 @@ impl Partition {
     /// Whether a key with this hash may be in these blocks.
     #[inline]
     pub(crate) fn may_contain(&self, hash: u64) -> bool {
-        filter::may_contain(&self.filter, self.probes, hash)
+        let more = u32::from(planted("a filter is asked for more bits than were set"));
+        filter::may_contain(&self.filter, self.probes + more, hash)
     }
 
     /// Bytes that this keeps in memory.
