@@ -249,7 +249,7 @@ impl<I: Stage> Driver<I> {
 
     async fn create(&mut self, place: usize, waits: Option<u64>) -> Verdict {
         let known = self.history().spaces.get(&place).copied();
-        if known.is_none() {
+        if !matches!(known, Some(Space::There(_))) {
             self.history().spaces.insert(place, Space::Creating);
         }
         let db = self.db.clone();
@@ -262,9 +262,10 @@ impl<I: Stage> Driver<I> {
         match (answer, known) {
             (None, _) => {}
             // It is there already, or is about to be.
-            (Some(Err(Error::Refused { .. })), Some(_)) => {
+            (Some(Err(Error::Refused { .. })), Some(known)) => {
+                self.history().spaces.insert(place, known);
                 let is_there = self.db.keyspace(SPACES[place]).is_some();
-                let was_dropping = matches!(known, Some(Space::Dropping(_)));
+                let was_dropping = matches!(known, Space::Dropping(_));
                 if !is_there && !was_dropping {
                     return ANSWERS.broken("a keyspace is refused as there, and cannot be found");
                 }
