@@ -188,8 +188,17 @@ impl<I: Io + Runtime> Core<I> {
             true => self.visible(),
             false => version.wal_floor(),
         };
-        let reached = lock(&self.marks).reach(floor);
+        let (reached, ends_segment) = {
+            let mut marks = lock(&self.marks);
+            // A new segment takes some syncs.
+            let least = (self.options.log.segment_bytes / 64).max(1);
+            (marks.reach(floor), marks.ends_segment(least))
+        };
         if let Some(mark) = reached {
+            if ends_segment {
+                // Or else the next open would read all of it, for nothing.
+                self.wal.rotate().await.map_err(Error::wal)?;
+            }
             let said = self.wal.append(parts::in_tables(floor), Durability::Disk);
             said.await.map_err(Error::wal)?;
             let truncated = self.wal.truncate_front(mark.log);

@@ -21,6 +21,8 @@ pub(crate) struct Marks {
     places: Vec<Mark>,
     bytes: u64,
     gone: u64,
+    /// What `bytes` was when the log's segment was ended for being of no use.
+    ended: u64,
 }
 
 impl Marks {
@@ -45,6 +47,16 @@ impl Marks {
         self.bytes - self.gone
     }
 
+    /// Whether nothing is needed any more, and there are at least so many bytes for which the log's last
+    /// segment is worth ending, so that it can go, too. Who asks does that.
+    pub(crate) fn ends_segment(&mut self, least: u64) -> bool {
+        let ends = self.kept() == 0 && self.bytes - self.ended >= least;
+        if ends {
+            self.ended = self.bytes;
+        }
+        ends
+    }
+
     /// The furthest place that is noted up to which all writes are at or below `floor`, if it is further
     /// than before. Forgets those before it.
     pub(crate) fn reach(&mut self, floor: u64) -> Option<Mark> {
@@ -62,6 +74,22 @@ impl Marks {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_segment_is_ended_when_much_is_in_it_and_nothing_is_needed() {
+        let mut marks = Marks::default();
+        assert!(!marks.ends_segment(1 << 20));
+        marks.push(Seq::new(1), 1, 600 << 10);
+        marks.push(Seq::new(2), 2, 600 << 10);
+        assert!(!marks.ends_segment(1 << 20));
+        marks.reach(1);
+        assert!(!marks.ends_segment(1 << 20));
+        marks.reach(2);
+        assert!(marks.ends_segment(1 << 20) && !marks.ends_segment(1 << 20));
+        marks.push(Seq::new(3), 3, 10);
+        marks.reach(3);
+        assert!(!marks.ends_segment(1 << 20));
+    }
 
     #[test]
     fn a_mark_is_never_further_than_the_floor() {
