@@ -328,9 +328,12 @@ impl<I: Io + Runtime> Core<I> {
     async fn create_keyspace(&self, name: &str) -> Result<KeyspaceId> {
         let _changing = self.keyspaces.lock().await;
         self.check_open()?;
+        // No write of it can have such a number. The log has it durably before the manifest names it, as
+        // everything that the manifest knows of.
+        let flushed_through = self.visible();
+        self.wal.sync().await.map_err(Error::wal)?;
         let options = KeyspaceOptions {
-            // No write of it can have a lower number.
-            flushed_through: self.commits().next_seq - 1,
+            flushed_through,
             ..KeyspaceOptions::default()
         };
         let id = self.manifest.create_keyspace(name, options).await?;
