@@ -65,20 +65,20 @@ fn the_help_says_all_there_is() {
 #[test]
 fn runs_of_seeds_are_counted() {
     let shown = report(&["--seed", "5", "--seeds", "20"], 0);
-    for workload in ["journal", "log", "manifest"] {
+    for workload in ["journal", "log", "manifest", "store"] {
         let heading = format!("{workload} sampled: long runs of the seeds 5 to 24\n");
         assert!(shown.contains(&heading), "{shown}");
     }
-    assert_eq!(shown.matches("  20 traces, 20 executions in ").count(), 3);
-    assert_eq!(shown.matches(" kinds of faults struck, ").count(), 3);
-    assert_eq!(shown.matches(": no rule broken\n").count(), 3);
+    assert_eq!(shown.matches("  20 traces, 20 executions in ").count(), 4);
+    assert_eq!(shown.matches(" kinds of faults struck, ").count(), 4);
+    assert_eq!(shown.matches(": no rule broken\n").count(), 4);
 }
 
 #[test]
 fn json_has_an_object_for_each_tier() {
     let lines = objects(&report(&["--seeds", "10", "--json"], 0));
-    assert_eq!(lines.len(), 3);
-    for (line, workload) in lines.iter().zip(["journal", "log", "manifest"]) {
+    assert_eq!(lines.len(), 4);
+    for (line, workload) in lines.iter().zip(["journal", "log", "manifest", "store"]) {
         assert_eq!(
             keys(line),
             [
@@ -127,7 +127,7 @@ fn a_short_mix_is_the_default() {
 
 #[test]
 fn a_failure_is_told_and_its_line_replays_it() {
-    for workload in ["journal", "log", "manifest"] {
+    for workload in ["journal", "log", "manifest", "store"] {
         let (failure, line) = failure(workload);
         assert_eq!(failure["kind"], "failure");
         assert!(

@@ -207,7 +207,7 @@ fn pages_end_with_a_count_and_hold_what_is_there() {
         "(2 tables)\n",
         "\nentries           1001\n",
         "\npressure          none\n",
-        "(16 figures)\n",
+        "(26 figures)\n",
     ] {
         assert!(page.contains(line), "{line} in\n{page}");
     }

@@ -83,7 +83,8 @@
 //!   is locked.
 //! - Values expire only by table, and with the time-window strategy
 //!   ([`TimeWindowOptions::ttl`]); reads do not filter.
-//! - An open table takes a file handle. All tables are opened with the store.
+//! - The top of each table's index stays in memory, uncounted. At most
+//!   [`open_files`](Options::open_files) tables have their file open.
 //!
 //! # How far it is
 //!

@@ -36,13 +36,23 @@ impl Figures {
             ("table_bytes", Bytes(stats.table_bytes)),
             ("entries", Count(sum(|table| table.entries))),
             ("tombstones", Count(sum(|table| table.tombstones))),
+            ("log_bytes", Bytes(stats.log_bytes)),
+            ("log_kept_bytes", Bytes(stats.log_kept_bytes)),
             ("flushes", Count(stats.flushes)),
+            ("flushed_bytes", Bytes(stats.flushed_bytes)),
             ("compactions", Count(stats.compactions)),
             ("compacted_in", Bytes(stats.compacted_in)),
             ("compacted_out", Bytes(stats.compacted_out)),
+            ("cache_bytes", Bytes(stats.cache.bytes)),
+            ("cache_hits", Count(stats.cache.hits)),
+            ("cache_misses", Count(stats.cache.misses)),
+            ("snapshots", Count(stats.snapshots as u64)),
             ("slowed", Count(stats.slowed)),
             ("stalled", Count(stats.stalled)),
             ("pressure", Text(stats.pressure.to_string())),
+            ("held_back", Text(or_none(stats.held_back))),
+            ("failures", Count(stats.failures)),
+            ("last_failure", Text(or_none(stats.last_failure))),
         ])
     }
 
@@ -58,6 +68,10 @@ impl Figures {
         }
         Ok(())
     }
+}
+
+fn or_none(text: Option<impl fmt::Display>) -> String {
+    text.map_or_else(|| "none".to_owned(), |text| text.to_string())
 }
 
 /// An object, with the figures in their order.
