@@ -85,7 +85,9 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
     async fn drive(&mut self, manner: Manner, most: u32) -> bool {
         for _ in 0..most {
             match self.next(manner).await {
-                Some(work) => self.handle(work).await,
+                Some(Work::Frame(round)) => self.commit(round).await,
+                // What is rare is boxed: the future of a plain append is to stay small.
+                Some(Work::Command(command)) => Box::pin(self.command(command)).await,
                 None => return true,
             }
         }
@@ -119,14 +121,6 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
             looks = if waiting > seen { 0 } else { looks + 1 };
             seen = waiting;
             LetOthersRun(false).await;
-        }
-    }
-
-    async fn handle(&mut self, work: Work<M::Ticket, Command>) {
-        match work {
-            Work::Frame(round) => self.commit(round).await,
-            // What is rare is boxed: the future of a plain append is to stay small.
-            Work::Command(command) => Box::pin(self.command(command)).await,
         }
     }
 

@@ -6,11 +6,12 @@
 //! - A batch gets into the memtables when the log has it as durably as was asked, in the order of the
 //!   log, and becomes visible as a whole. One that failed never gets there.
 
-use std::future::{Future, ready};
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use futures::future::Either;
 use quipu_io::planted::planted;
 use quipu_io::{Io, Runtime};
@@ -66,7 +67,15 @@ impl<I: Io + Runtime> Core<I> {
         // Under the lock under which the store is closed: what is answered, close has flushed.
         self.check_open()?;
         if batch.is_empty() {
-            return Ok(Either::Left(ready(Ok(()))));
+            // What was written before becomes as durable as was asked, as with any other batch.
+            let is_synced = self.options.wal && durability == Durability::Disk;
+            let synced = is_synced.then(|| self.wal.sync().boxed());
+            return Ok(Either::Left(async {
+                match synced {
+                    Some(synced) => synced.await.map(drop).map_err(Error::wal),
+                    None => Ok(()),
+                }
+            }));
         }
         let first = match planted("writers at the same time get the same number") {
             true => commits.next_seq.min(self.visible() + 1),

@@ -143,6 +143,9 @@ impl<I: Io + Runtime> Db<I> {
     /// store has to hold writers back ([`Stats::pressure`]): then it is queued when the future has
     /// waited for that. Dropping the future before takes it back; after that, nothing does.
     ///
+    /// With [`Durability::Disk`], everything that was written before is durable, too: an empty batch does
+    /// that and nothing else.
+    ///
     /// # Errors
     ///
     /// - `Wal` with `NotCommitted`: it was not written and never will be.

@@ -324,6 +324,19 @@ fn an_idle_keyspace_does_not_keep_the_log_for_ever() {
     sim.block_on(read).unwrap();
 }
 
+#[test]
+fn a_durable_batch_without_writes_makes_durable_what_was_written_before() {
+    let write = |writes: &[Write], durable| Step::Write(writes.to_vec(), durable);
+    for seed in 0..20 {
+        let mut world = World::new();
+        world.take(write(&[Write::Put(0, 2)], false));
+        world.take(write(&[], true));
+        world.take(Step::LosePower(seed));
+        assert_eq!(world.all(), pairs(&world.map));
+        assert_eq!(world.map.len(), 1);
+    }
+}
+
 /// When the log is read into several memtables, the first of them stands for no more than what was
 /// read until then, also where another keyspace is flushed further. Wherever a kill comes between their
 /// flushes, the next open finds all.
