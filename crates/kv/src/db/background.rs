@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use quipu_io::{Io, Runtime};
 
-use super::compact::HeldBack;
 use super::core::{Core, lock};
 use super::cut::Cut;
+use super::room::HeldBack;
 use crate::Error;
 use crate::manifest::FileNum;
 

@@ -3,8 +3,6 @@
 //! Invariants:
 //! - Outputs and their names are durable before the manifest names them, inputs and outputs change
 //!   places in one edit, and inputs go when nobody reads them any more.
-//! - Versions of one key never stand in two outputs, so outputs do not overlap; range tombstones are
-//!   cut where outputs are.
 //! - Whatever happens, the inputs are given back, and the outputs of a compaction that failed go.
 //! - None begins that does not fit the [budgets](super::budget), and what it has set aside it gives back.
 
@@ -12,18 +10,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use quipu_io::planted::planted;
 use quipu_io::{Io, Runtime};
 
 use super::background::{Stage, Work};
-use super::budget::Share;
 use super::core::{Core, lock};
+use super::outputs::Outputs;
 use super::recovery::millis;
+use super::room::Room;
 use crate::compaction::{Compaction, Kind as Task, Manual, Situation, compact_range, pick};
 use crate::manifest::{FileNum, Keyspace, KeyspaceId, SstMetadata, Version};
 use crate::merge::{Merge, Retention, Source};
-use crate::table::{IterOptions, RangeTombstone, TableWriter};
+use crate::table::IterOptions;
 use crate::tombstone::RangeTombstones;
 use crate::{Error, Result};
 
@@ -154,49 +152,6 @@ impl<I: Io + Runtime> Core<I> {
             }
         }
         None
-    }
-
-    /// Sets aside what a compaction needs: memory for the blocks in its hands, and disk for its
-    /// outputs, which take as much as the inputs at most while those are still there.
-    fn room(&self, compaction: &Compaction, version: &Version) -> Result<Room, HeldBack> {
-        let (mut needed, mut written, mut readahead) = (0, 0, 0);
-        if compaction.kind == Task::Merge {
-            written = compaction.inputs.iter().map(|table| table.size).sum();
-            let sources = sources(compaction);
-            let at_once = self.options.compactions.max(1) as u64;
-            let share = self.memory.limit().saturating_sub(2 * WRITER_BYTES) / at_once;
-            let table = &self.options.table;
-            let blocks = 2 * table.block_bytes as u64 + table.partition_bytes as u64;
-            let fixed = WRITER_BYTES + sources * blocks;
-            let ahead = share.saturating_sub(fixed) / sources;
-            let ahead = ahead.clamp(LEAST_READAHEAD, MOST_READAHEAD);
-            needed = fixed + sources * ahead;
-            readahead = usize::try_from(ahead).unwrap_or(usize::MAX);
-        }
-        let held = version.bytes();
-        let disk = self.disk.reserve(written, held);
-        let disk = disk.ok_or_else(|| HeldBack::Disk {
-            needed: written,
-            left: (self.disk.limit() - self.disk.used().min(self.disk.limit()))
-                .saturating_sub(held),
-        })?;
-        // A flush always has its part.
-        let beside = WRITER_BYTES;
-        let memory = self
-            .memory
-            .reserve(needed, if needed == 0 { 0 } else { beside });
-        let memory = memory.ok_or_else(|| HeldBack::Memory {
-            needed,
-            left: self
-                .memory
-                .limit()
-                .saturating_sub(self.memory.used() + beside),
-        })?;
-        Ok(Room {
-            readahead,
-            _memory: memory,
-            _disk: disk,
-        })
     }
 
     /// Now, in the unit of tables' timestamps.
@@ -344,36 +299,6 @@ impl<I: Io + Runtime> Core<I> {
     }
 }
 
-/// What a table takes in memory while it is written: what is gathered for a write, and what of that is
-/// being written.
-pub(crate) const WRITER_BYTES: u64 = 2 << 20;
-
-/// What a merge reads ahead of each source at least, and at most.
-const LEAST_READAHEAD: u64 = 16 << 10;
-const MOST_READAHEAD: u64 = 1 << 20;
-
-/// Why a compaction that there is to do does not begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, derive_more::Display)]
-#[non_exhaustive]
-pub enum HeldBack {
-    /// [`Options::disk_bytes`](crate::Options::disk_bytes) leaves too little.
-    #[display("it needs {needed} bytes of disk while it runs, and `disk_bytes` leaves {left}")]
-    Disk {
-        /// The bytes of its inputs, which its outputs may come to as well.
-        needed: u64,
-        /// What is left beside the tables and the compactions that run.
-        left: u64,
-    },
-    /// [`Options::background_bytes`](crate::Options::background_bytes) leaves too little.
-    #[display("it needs {needed} bytes of memory, and `background_bytes` leaves {left}")]
-    Memory {
-        /// What it would hold, by an estimate.
-        needed: u64,
-        /// What is left beside the compactions that run.
-        left: u64,
-    },
-}
-
 /// A compaction whose inputs are taken.
 pub(crate) struct Begun {
     keyspace: KeyspaceId,
@@ -381,13 +306,6 @@ pub(crate) struct Begun {
     room: Room,
     /// Keeps the files of the inputs, also if the keyspace is dropped.
     _version: Arc<Version>,
-}
-
-/// What a compaction may use, until this is dropped.
-struct Room {
-    readahead: usize,
-    _memory: Share,
-    _disk: Share,
 }
 
 /// What a manual compaction does next.
@@ -414,151 +332,4 @@ fn take(
         room,
         _version: version,
     }
-}
-
-/// The places that a merge reads from: each table of level 0, and each level below.
-fn sources(compaction: &Compaction) -> u64 {
-    let mut levels = BTreeSet::new();
-    let inputs = compaction.inputs.iter();
-    let sources = inputs.filter(|table| table.level == 0 || levels.insert(table.level));
-    sources.count().max(1) as u64
-}
-
-/// The tables that a merge writes, one after the other.
-struct Outputs<'a, I: Io> {
-    core: &'a Arc<Core<I>>,
-    keyspace: KeyspaceId,
-    compaction: &'a Compaction,
-    writer: Option<(FileNum, TableWriter<I::File>)>,
-    /// The last key that was written.
-    last: Vec<u8>,
-    /// From here on range tombstones are still to be written.
-    tombstones_from: Bytes,
-    /// How many of the places to cut at lie behind us.
-    cuts: usize,
-    numbers: Vec<FileNum>,
-    tables: Vec<SstMetadata>,
-}
-
-impl<'a, I: Io + Runtime> Outputs<'a, I> {
-    fn new(core: &'a Arc<Core<I>>, keyspace: KeyspaceId, compaction: &'a Compaction) -> Self {
-        Outputs {
-            core,
-            keyspace,
-            compaction,
-            writer: None,
-            last: Vec::new(),
-            tombstones_from: Bytes::new(),
-            cuts: 0,
-            numbers: Vec::new(),
-            tables: Vec::new(),
-        }
-    }
-
-    async fn add(
-        &mut self,
-        key: &[u8],
-        seq: u64,
-        kind: crate::entry::Kind,
-        value: &[u8],
-        retention: &Retention,
-    ) -> Result<()> {
-        if self.is_full(key) {
-            // The first key that is not in this output any more.
-            let end = [&self.last[..], &[0]].concat();
-            self.end(Some(end.into()), retention).await?;
-        }
-        let writer = self.writer().await?;
-        writer.add(key, seq, kind, value).await?;
-        self.last.clear();
-        self.last.extend_from_slice(key);
-        Ok(())
-    }
-
-    /// Whether an output ends before this key.
-    fn is_full(&mut self, key: &[u8]) -> bool {
-        let before = self.cuts;
-        let cut_at = &self.compaction.cut_at;
-        while cut_at.get(self.cuts).is_some_and(|cut| key > &**cut) {
-            self.cuts += 1;
-        }
-        match &self.writer {
-            Some((_, writer)) if *key != *self.last => {
-                self.cuts > before && self.compaction.max_output_bytes < u64::MAX
-                    || writer.estimated_bytes() >= self.compaction.max_output_bytes
-            }
-            _ => false,
-        }
-    }
-
-    async fn finish(&mut self, retention: &Retention) -> Result<()> {
-        self.end(None, retention).await
-    }
-
-    /// Ends an output, which gets the range tombstones up to `end`.
-    async fn end(&mut self, end: Option<Bytes>, retention: &Retention) -> Result<()> {
-        let kept = retention
-            .deleted()
-            .iter()
-            .filter(|range| retention.keeps_range(range));
-        let cut: Vec<RangeTombstone> = kept
-            .filter_map(|range| cut(range, &self.tombstones_from, end.as_ref()))
-            .collect();
-        if self.writer.is_none() && cut.is_empty() {
-            return Ok(());
-        }
-        self.writer().await?;
-        let Some((_, mut writer)) = self.writer.take() else {
-            return Ok(());
-        };
-        for range in cut {
-            writer.add_range_tombstone(&range.start, &range.end, range.seq)?;
-        }
-        let summary = writer.finish().await?;
-        let inputs = &self.compaction.inputs;
-        let mut table = summary.metadata(self.keyspace, self.compaction.output_level);
-        table.min_timestamp = inputs
-            .iter()
-            .map(|input| input.min_timestamp)
-            .min()
-            .unwrap_or(0);
-        table.max_timestamp = inputs
-            .iter()
-            .map(|input| input.max_timestamp)
-            .max()
-            .unwrap_or(0);
-        table.created = self.core.now();
-        self.tables.push(table);
-        if let Some(end) = end {
-            self.tombstones_from = end;
-        }
-        Ok(())
-    }
-
-    async fn writer(&mut self) -> Result<&mut TableWriter<I::File>> {
-        if self.writer.is_none() {
-            let filenum = self.core.manifest.alloc_filenum()?;
-            self.numbers.push(filenum);
-            let writer = self.core.create_table(filenum).await?;
-            self.writer = Some((filenum, writer));
-        }
-        match &mut self.writer {
-            Some((_, writer)) => Ok(writer),
-            None => unreachable!("it was made above"),
-        }
-    }
-}
-
-/// What of a range tombstone lies between two keys.
-fn cut(range: &RangeTombstone, from: &Bytes, to: Option<&Bytes>) -> Option<RangeTombstone> {
-    let start = range.start.clone().max(from.clone());
-    let end = match to {
-        Some(to) => range.end.clone().min(to.clone()),
-        None => range.end.clone(),
-    };
-    (start < end).then_some(RangeTombstone {
-        start,
-        end,
-        seq: range.seq,
-    })
 }

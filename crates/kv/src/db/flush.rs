@@ -16,9 +16,9 @@ use quipu_io::{Io, Runtime};
 use quipu_journal::log::Durability;
 
 use super::background::Stage;
-use super::compact::WRITER_BYTES;
 use super::core::{Core, lock};
 use super::parts;
+use super::room::WRITER_BYTES;
 use super::view::{Frozen, View};
 use crate::manifest::{FileNum, Flushed, KeyspaceId, SstMetadata};
 use crate::table::TableWriter;

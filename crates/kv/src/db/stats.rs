@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use quipu_io::{Io, Runtime};
 
-use super::compact::HeldBack;
 use super::core::{Core, lock};
 use super::pressure::{Backlog, Pressure};
+use super::room::HeldBack;
 use crate::compaction::Cause;
 use crate::manifest::{KeyspaceId, Level};
 use crate::table::CacheStats;
