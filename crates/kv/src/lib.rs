@@ -70,8 +70,8 @@
 //!   file restored, all is there again.
 //! - **A full disk loses nothing.** Reads go on; writes, flushes and compactions fail with an error
 //!   whose kind is `StorageFull`, and are as if they had not been. Once there is room, all works again
-//!   without opening the store anew, unless the error is `InDoubt` or `Poisoned`: that is where a rename or
-//!   the sync of a directory found no room. A flush or a compaction that failed is tried again by the next
+//!   without opening the store anew, unless the error is `InDoubt`, `Poisoned` or `Io`: that is where a
+//!   rename or the sync of a directory found no room. A flush or a compaction that failed is tried again by the next
 //!   call that needs it.
 //!
 //! # Limits

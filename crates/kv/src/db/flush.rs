@@ -188,21 +188,32 @@ impl<I: Io + Runtime> Core<I> {
             true => self.visible(),
             false => version.wal_floor(),
         };
-        let (reached, ends_segment) = {
-            let mut marks = lock(&self.marks);
-            // A new segment takes some syncs.
-            let least = (self.options.log.segment_bytes / 64).max(1);
-            (marks.reach(floor), marks.ends_segment(least))
-        };
+        let reached = lock(&self.marks).reach(floor);
         if let Some(mark) = reached {
-            if ends_segment {
-                // Or else the next open would read all of it, for nothing.
-                self.wal.rotate().await.map_err(Error::wal)?;
-            }
             let said = self.wal.append(parts::in_tables(floor), Durability::Disk);
             said.await.map_err(Error::wal)?;
             let truncated = self.wal.truncate_front(mark.log);
             truncated.await.map_err(Error::wal)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the log's segment and lets go of it, if much is in it and nothing that is needed: the next open
+    /// would read all of it.
+    ///
+    /// Not by a flush in the background: where the disk is full, the log may be stopped by this, and
+    /// somebody is to hear of it.
+    pub(crate) async fn end_segment(&self) -> Result<()> {
+        let ends = {
+            let floor = self.manifest.version().wal_floor();
+            let mut marks = lock(&self.marks);
+            marks.reach(floor);
+            // A new segment takes some syncs.
+            marks.ends_segment((self.options.log.segment_bytes / 64).max(1))
+        };
+        if ends {
+            self.wal.rotate().await.map_err(Error::wal)?;
+            self.truncate_log().await?;
         }
         Ok(())
     }
@@ -247,7 +258,8 @@ impl<I: Io + Runtime> Core<I> {
         self.freeze(|view| {
             !planted("a flush looks at the default keyspace only") || view.id == KeyspaceId::DEFAULT
         });
-        self.flushed().await
+        self.flushed().await?;
+        self.end_segment().await
     }
 
     /// Waits until nothing that is frozen now is left to be flushed.

@@ -277,10 +277,12 @@ impl<I: Io + Runtime> Db<I> {
         }
         closing.close();
         self.core.idle().await;
+        let ended = self.core.end_segment().await;
         let log = self.core.wal.close().await;
         let manifest = self.core.manifest.close().await;
         log.map_err(Error::wal)?;
-        manifest
+        manifest?;
+        ended
     }
 }
 
