@@ -69,6 +69,9 @@ struct Committer<I: Io, M: Machine<I>> {
     writer: Option<SegmentWriter<I>>,
     /// How many edits the next round will have if all whom the last one answered append again.
     expected: u64,
+    /// Whether the last round was synced, so that it is worth waiting for company for the next sync. A
+    /// write without one is done soonest by who appends, in the call.
+    lingers: bool,
 }
 
 impl<I: Io, M: Machine<I>> Committer<I, M> {
@@ -78,6 +81,7 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
             core,
             writer: Some(writer),
             expected: 0,
+            lingers: false,
         })
     }
 
@@ -106,7 +110,7 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
         loop {
             // Without the queue's lock, which those want who append meanwhile.
             let waiting = self.core.waiting.load(Ordering::Relaxed);
-            let patient = manner == Manner::Lingering && looks < LOOKS;
+            let patient = manner == Manner::Lingering && self.lingers && looks < LOOKS;
             if waiting >= self.expected.max(1) || !patient {
                 let mut queue = self.core.queue();
                 if !queue.is_empty() {
@@ -152,7 +156,13 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
     async fn commit(&mut self, mut round: Round<M::Ticket>) {
         let before = self.core.queue().written;
         let written = self.write(&mut round).await;
-        let Round { edits, tickets, .. } = round;
+        let Round {
+            edits,
+            tickets,
+            sync,
+            ..
+        } = round;
+        self.lingers = sync;
         match written {
             Ok(bytes) => {
                 {
