@@ -207,6 +207,8 @@ impl<I: Io + Runtime> Db<I> {
     }
 
     /// Writes everything that is in memory now as tables, and waits for it.
+    ///
+    /// It may fail with the error of a compaction that has failed meanwhile: then call it again.
     pub async fn flush(&self) -> Result<()> {
         self.core.check_open()?;
         self.core.flush_all().await
