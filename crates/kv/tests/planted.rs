@@ -21,7 +21,7 @@ mod exploration {
     use quipu_kv::check::{MANIFEST, manifest, planted, store};
 
     /// Seeds that may pass until a bug of the store is found.
-    const SEEDS: u64 = 20_000;
+    const SEEDS: u64 = 40_000;
 
     #[test]
     fn what_is_planted_is_found() {

@@ -8,6 +8,7 @@ use super::plan::{Drawn, Plan};
 use super::planted::Planted;
 use super::program::Program;
 use super::tiers::{Effort, Tier};
+use super::violation::Violation;
 use super::{Check, SHRINKING};
 
 /// Runs per tier that may pass before a bug counts as missed by it.
@@ -15,6 +16,9 @@ const MOST: usize = 500_000;
 
 /// Seeds that may pass.
 const SEEDS: u64 = 40_000;
+
+/// Runs that shrinking may take where only the finding counts.
+const BRIEF: u64 = 1000;
 
 /// What the exhaustive tiers and the seeds find of the bug that is switched on.
 #[derive(Clone, Debug)]
@@ -43,32 +47,54 @@ impl Hunt {
         plans: &[Plan<P::Op>],
         seeds: u64,
     ) -> Hunt {
-        const SHRINKING: u64 = 1000;
-        let counted = plans.iter().find_map(|plan| {
-            let (failure, runs) = first(check.explore(plan.clone()), SHRINKING)?;
-            Some((plan.to_string(), failure, runs))
-        });
         let mut hunt = Hunt {
             bug: bug.copied(),
-            counted,
+            counted: None,
             sampled: None,
         };
-        if !hunt.is_counted() {
-            hunt.sampled = first(check.sample(Drawn::default(), 0..seeds), SHRINKING);
+        for plan in plans {
+            let Some((failure, runs)) = first(check.explore(plan.clone()), BRIEF) else {
+                continue;
+            };
+            let is_named = hunt.is_named(&failure.violation);
+            if is_named || hunt.counted.is_none() {
+                hunt.counted = Some((plan.to_string(), failure, runs));
+            }
+            if is_named {
+                return hunt;
+            }
         }
+        hunt.sampled = hunt.sample(check, seeds);
         hunt
+    }
+
+    /// The first failure in seeds that one of the bug's own oracles sees, or the first of all. Others
+    /// may come before it: which rule a seed meets first, any change of the code may change.
+    fn sample<P: Program>(&self, check: &Check<P>, seeds: u64) -> Option<(Failure, u64)> {
+        let (mut next, mut first) = (0, None);
+        while let Some(found) = check
+            .sample(Drawn::default(), next..seeds)
+            .find_map(Result::err)
+        {
+            next = found.seed.map_or(seeds, |seed| seed + 1);
+            if self.is_named(&found.violation) {
+                return Some((found.shrink(BRIEF), next));
+            }
+            first.get_or_insert((found, next));
+        }
+        first.map(|(found, runs)| (found.shrink(BRIEF), runs))
     }
 
     /// Whether one of its oracles saw it first in the exhaustive tiers.
     pub fn is_counted(&self) -> bool {
         let counted = self.counted.as_ref();
-        counted.is_some_and(|(_, failure, _)| self.is_named(failure))
+        counted.is_some_and(|(_, failure, _)| self.is_named(&failure.violation))
     }
 
-    /// Whether one of its oracles saw it first in either way.
+    /// Whether one of its oracles saw it in either way.
     pub fn is_found(&self) -> bool {
         let sampled = self.sampled.as_ref();
-        self.is_counted() || sampled.is_some_and(|(failure, _)| self.is_named(failure))
+        self.is_counted() || sampled.is_some_and(|(failure, _)| self.is_named(&failure.violation))
     }
 
     /// Whether anything was broken at all.
@@ -76,9 +102,9 @@ impl Hunt {
         self.counted.is_some() || self.sampled.is_some()
     }
 
-    fn is_named(&self, failure: &Failure) -> bool {
+    fn is_named(&self, violation: &Violation) -> bool {
         let oracles = self.bug.map_or(&[][..], |bug| bug.oracles);
-        oracles.contains(&failure.violation.oracle.id)
+        oracles.contains(&violation.oracle.id)
     }
 }
 
