@@ -3,9 +3,9 @@
 //! Invariants:
 //! - Work is looked for whenever something may have made some ([`Core::kick`]), and by each piece of
 //!   work that ends. Nothing polls; an idle store has at most an [alarm](super::alarm).
-//! - A failure is kept for the next one who waits for progress, and is tried again when something
-//!   asks for it: a write that is held back, a flush, a compaction. For lack of room, also after a
-//!   while.
+//! - What has failed is tried again when something asks for it: a write that is held back, a flush, a
+//!   compaction; and they hear how that [attempt](super::attempts) went. For lack of room, it is also tried
+//!   again after a while.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use quipu_io::{Io, Runtime};
 
+use super::attempts::{Attempt, Attempts, Job};
 use super::core::{Core, lock};
 use super::cut::Cut;
 use super::room::HeldBack;
@@ -46,53 +47,75 @@ pub(crate) struct Work {
     pub(crate) held_back: Option<HeldBack>,
     /// Inputs of compactions.
     pub(crate) busy: BTreeSet<FileNum>,
-    /// The last failure that nobody has heard of.
-    pub(crate) failure: Option<Error>,
-    /// How many there were, and what the last one said.
+    flushes: Attempts,
+    merges: Attempts,
+    /// How many failures there were, and what the last one said.
     pub(crate) failures: u64,
     pub(crate) last_failure: Option<String>,
-    /// How many there were in a row.
-    pub(crate) failures_in_a_row: u32,
     /// When work is looked for next without anybody asking, in the runtime's time.
     pub(crate) alarm: Option<Duration>,
+}
+
+impl Work {
+    pub(crate) fn attempts(&mut self, job: Job) -> &mut Attempts {
+        match job {
+            Job::Flush => &mut self.flushes,
+            Job::Compaction => &mut self.merges,
+        }
+    }
 }
 
 impl<I: Io + Runtime> Core<I> {
     /// Starts what there is to do, if it is not under way.
     pub(crate) fn kick(self: &Arc<Self>) {
-        if self.begin_flush() {
-            let core = self.clone();
-            self.io.spawn(async move {
-                let flushed = core.flush_frozen().await;
-                core.ended(flushed, |work| work.is_flushing = false);
-            });
-        }
+        self.kick_flush();
         self.begin_compactions();
         self.await_expiry();
     }
 
-    fn begin_flush(&self) -> bool {
+    /// Starts a flush if there is something to flush and none is under way. Who waits for one asks for no
+    /// more than that: a compaction that fails at once would be begun again and again meanwhile.
+    pub(crate) fn kick_flush(self: &Arc<Self>) {
+        if let Some(attempt) = self.begin_flush() {
+            let core = self.clone();
+            self.io.spawn(async move {
+                let flushed = core.flush_frozen().await;
+                core.ended(Job::Flush, attempt, flushed, |work| {
+                    work.is_flushing = false
+                });
+            });
+        }
+    }
+
+    fn begin_flush(&self) -> Option<Attempt> {
         let has_frozen = self.views().values().any(|view| !view.frozen.is_empty());
         let mut work = lock(&self.work);
         let begins = has_frozen && !work.is_flushing && work.stage != Stage::Closed;
-        work.is_flushing |= begins;
-        begins
+        begins.then(|| {
+            work.is_flushing = true;
+            work.flushes.begin()
+        })
     }
 
     /// Notes that a piece of work has ended, and goes on with the next unless it failed.
-    pub(crate) fn ended(self: &Arc<Self>, result: crate::Result<()>, note: impl FnOnce(&mut Work)) {
+    pub(crate) fn ended(
+        self: &Arc<Self>,
+        job: Job,
+        attempt: Attempt,
+        result: crate::Result<()>,
+        note: impl FnOnce(&mut Work),
+    ) {
         let mut work = lock(&self.work);
         note(&mut work);
         let mut retry = None;
         match &result {
-            Ok(()) => work.failures_in_a_row = 0,
+            Ok(()) => work.attempts(job).succeeded(),
             Err(error) => {
-                tracing::warn!(%error, "background work failed");
+                tracing::warn!(%error, ?job, "background work failed");
                 work.failures += 1;
-                work.failures_in_a_row += 1;
-                retry = error.is_passing().then_some(work.failures_in_a_row);
                 work.last_failure = Some(error.to_string());
-                work.failure = Some(error.clone());
+                let in_a_row = work.attempts(job).failed(attempt, error.clone());
+                retry = error.is_passing().then_some(in_a_row);
             }
         }
         drop(work);
@@ -111,8 +134,14 @@ impl<I: Io + Runtime> Core<I> {
         work.held_back.filter(|_| is_idle)
     }
 
-    pub(crate) fn take_failure(&self) -> Option<Error> {
-        lock(&self.work).failure.take()
+    /// The last attempt at such work that has begun: who waits from now on hears of those behind it.
+    pub(crate) fn last_attempt(&self, job: Job) -> Attempt {
+        lock(&self.work).attempts(job).last()
+    }
+
+    /// Why such work has failed that began after that.
+    pub(crate) fn failure_after(&self, attempt: Attempt, job: Job) -> Option<Error> {
+        lock(&self.work).attempts(job).failure_after(attempt)
     }
 
     /// Has the files deleted that nothing needs any more. Not in the caller's own time: no close is

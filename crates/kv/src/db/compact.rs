@@ -13,6 +13,7 @@ use std::sync::Arc;
 use quipu_io::planted::planted;
 use quipu_io::{Io, Runtime};
 
+use super::attempts::{Attempt, Job};
 use super::background::{Stage, Work};
 use super::core::{Core, lock};
 use super::outputs::Outputs;
@@ -44,10 +45,11 @@ impl<I: Io + Runtime> Core<I> {
             };
             let inputs = begun.compaction.inputs.iter();
             let inputs: Vec<FileNum> = inputs.map(|table| table.filenum).collect();
+            let attempt = begun.attempt;
             // What it has had is there for others, and its inputs may go.
             drop(begun);
             core.sweep().await;
-            core.ended(ended, |work| {
+            core.ended(Job::Compaction, attempt, ended, |work| {
                 work.compactions -= 1;
                 for filenum in &inputs {
                     work.busy.remove(filenum);
@@ -73,6 +75,7 @@ impl<I: Io + Runtime> Core<I> {
         keyspace: KeyspaceId,
         range: (Bound<&[u8]>, Bound<&[u8]>),
     ) -> Result<()> {
+        let since = self.last_attempt(Job::Compaction);
         loop {
             let changed = self.progress.listen();
             self.check_open()?;
@@ -83,7 +86,7 @@ impl<I: Io + Runtime> Core<I> {
             }
             // The bell is never dropped before it rings.
             let _ = changed.await;
-            if let Some(error) = self.take_failure() {
+            if let Some(error) = self.failure_after(since, Job::Compaction) {
                 return Err(error);
             }
         }
@@ -304,6 +307,7 @@ pub(crate) struct Begun {
     keyspace: KeyspaceId,
     compaction: Compaction,
     room: Room,
+    attempt: Attempt,
     /// Keeps the files of the inputs, also if the keyspace is dropped.
     _version: Arc<Version>,
 }
@@ -330,6 +334,7 @@ fn take(
         keyspace,
         compaction,
         room,
+        attempt: work.attempts(Job::Compaction).begin(),
         _version: version,
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use futures::channel::oneshot;
 use quipu_io::{Io, Runtime};
 
+use super::attempts::Job;
 use super::core::{Core, lock};
 use crate::Result;
 use crate::manifest::Version;
@@ -26,8 +27,7 @@ pub(crate) struct Cut {
 impl<I: Io + Runtime> Core<I> {
     /// The version that holds all writes up to now, and none that comes later.
     pub(crate) async fn version_at_cut(self: &Arc<Self>) -> Result<Arc<Version>> {
-        // What failed before is tried again.
-        drop(self.take_failure());
+        let since = self.last_attempt(Job::Flush);
         let mut reached = self.cut();
         loop {
             let changed = self.progress.listen();
@@ -35,10 +35,10 @@ impl<I: Io + Runtime> Core<I> {
                 return Ok(version);
             }
             self.check_open()?;
-            if let Some(error) = self.take_failure() {
+            if let Some(error) = self.failure_after(since, Job::Flush) {
                 return Err(error);
             }
-            self.kick();
+            self.kick_flush();
             // The bell is never dropped before it rings.
             let _ = changed.await;
         }

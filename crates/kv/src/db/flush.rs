@@ -15,6 +15,7 @@ use quipu_io::planted::planted;
 use quipu_io::{Io, Runtime};
 use quipu_journal::log::Durability;
 
+use super::attempts::Job;
 use super::background::Stage;
 use super::core::{Core, lock};
 use super::parts;
@@ -253,8 +254,6 @@ impl<I: Io + Runtime> Core<I> {
 
     /// Flushes all that is in memory now.
     pub(crate) async fn flush_all(self: &Arc<Self>) -> Result<()> {
-        // What failed before is tried again.
-        drop(self.take_failure());
         self.freeze(|view| {
             !planted("a flush looks at the default keyspace only") || view.id == KeyspaceId::DEFAULT
         });
@@ -265,6 +264,7 @@ impl<I: Io + Runtime> Core<I> {
     /// Waits until nothing that is frozen now is left to be flushed.
     async fn flushed(self: &Arc<Self>) -> Result<()> {
         let through = self.visible();
+        let since = self.last_attempt(Job::Flush);
         loop {
             let changed = self.progress.listen();
             let is_left =
@@ -272,13 +272,13 @@ impl<I: Io + Runtime> Core<I> {
             if !self.views().values().any(is_left) {
                 return Ok(());
             }
-            if let Some(error) = self.take_failure() {
+            if let Some(error) = self.failure_after(since, Job::Flush) {
                 return Err(error);
             }
             if lock(&self.work).stage == Stage::Closed {
                 return Err(Error::Closed);
             }
-            self.kick();
+            self.kick_flush();
             // The bell is never dropped before it rings.
             let _ = changed.await;
         }

@@ -1,6 +1,7 @@
 //! [`Db`]: the store.
 
 mod alarm;
+mod attempts;
 mod background;
 mod bell;
 mod budget;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use quipu_io::{Io, Runtime};
 
+use super::attempts::Job;
 use super::core::{Core, Views, lock};
 use super::view::View;
 use crate::compaction::{Backpressure, Cause, backpressure};
@@ -75,6 +76,8 @@ impl<I: Io + Runtime> Core<I> {
     /// Waits for as long as a write has to be held back.
     pub(crate) async fn admit(self: &Arc<Self>) -> Result<()> {
         let mut slowed = false;
+        let since_flush = self.last_attempt(Job::Flush);
+        let since_compaction = self.last_attempt(Job::Compaction);
         loop {
             let changed = self.progress.listen();
             self.check_open()?;
@@ -89,10 +92,19 @@ impl<I: Io + Runtime> Core<I> {
                 Pressure::Stalled(backlog) => {
                     self.stats.note_stalled(backlog);
                     // What keeps the work from being done is the writer's answer, too.
-                    if let Some(error) = self.take_failure() {
+                    let failed = match backlog {
+                        Backlog::Memtables(_) => self.failure_after(since_flush, Job::Flush),
+                        Backlog::Compaction(_) => {
+                            self.failure_after(since_compaction, Job::Compaction)
+                        }
+                    };
+                    if let Some(error) = failed {
                         return Err(error);
                     }
-                    self.kick();
+                    match backlog {
+                        Backlog::Memtables(_) => self.kick_flush(),
+                        Backlog::Compaction(_) => self.begin_compactions(),
+                    }
                     if let Some(reason) = self.stuck() {
                         return Err(Error::OverBudget { reason });
                     }

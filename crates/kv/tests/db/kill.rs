@@ -126,7 +126,7 @@ struct Writer {
 impl Writer {
     fn start(dir: &Path) -> Writer {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "writer", "--nocapture"])
+            .args(["--exact", "kill::writer", "--nocapture"])
             .env(DIRECTORY, dir)
             .stdout(Stdio::piped())
             .spawn()

@@ -3,11 +3,12 @@
 //! store that nobody has.
 
 use std::io::ErrorKind;
+use std::path::Path;
 use std::time::Duration;
 
 use quipu_io::sim::{Operation, Sim, SimIo, SimOptions};
-use quipu_io::{Io, Runtime};
-use quipu_kv::{Db, Durability, Strategy, TimeWindowOptions, WriteBatch};
+use quipu_io::{File, Io, OpenOptions, Runtime};
+use quipu_kv::{Db, Durability, Error, Strategy, TimeWindowOptions, WriteBatch};
 
 use crate::history::{small, strategies};
 
@@ -60,12 +61,19 @@ fn a_sync_that_failed_is_not_tried_again() {
                     .await
                     .unwrap();
                 fill(&db, 0..20).await;
+                // Until nothing is under way: who waits hears of what begins then.
+                io.sleep(Duration::from_secs(1)).await;
+                let before = db.stats().flushes;
                 sim.faults().fail_nth(operation, 1, kind);
                 db.flush().await.unwrap_err();
                 io.sleep(Duration::from_secs(3600)).await;
                 let is_of_dir = operation == Operation::SyncDir;
                 let is_tried = !is_of_dir && kind == ErrorKind::StorageFull;
-                assert_eq!(db.stats().flushes > 0, is_tried, "{operation:?} {kind:?}");
+                assert_eq!(
+                    db.stats().flushes > before,
+                    is_tried,
+                    "{operation:?} {kind:?}"
+                );
                 // A file is written anew; a directory is not.
                 assert_eq!(db.flush().await.is_err(), is_of_dir);
             };
@@ -156,6 +164,34 @@ fn files_go_when_the_last_reader_lets_go() {
         db.close().await.unwrap();
         drop(db);
         drop(scan);
+    };
+    sim.block_on(run).unwrap();
+}
+
+/// A flush says how the flush went, whatever becomes of compactions meanwhile.
+#[test]
+fn a_flush_does_not_answer_for_compactions() {
+    let sim = Sim::new(SimOptions::default());
+    let (io, options) = (sim.io(), small(strategies()[0].clone(), true));
+    let run = async {
+        let db = Db::open(io.clone(), "store", options).await.unwrap();
+        fill(&db, 0..10).await;
+        db.flush().await.unwrap();
+        for entry in io.read_dir("store/tables".as_ref()).await.unwrap() {
+            let path = Path::new("store/tables").join(entry.name);
+            let table = io.open(&path, OpenOptions::ReadWrite).await.unwrap();
+            table.write_at(20, vec![0xa5; 200].into()).await.unwrap();
+        }
+        for _ in 0..11 {
+            fill(&db, 0..10).await;
+            db.flush().await.unwrap();
+        }
+        let stats = db.stats();
+        assert!(stats.failures > 1 && stats.flushes > 11, "{stats:?}");
+        let error = db.compact_range(..).await.unwrap_err();
+        assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+        fill(&db, 0..10).await;
+        db.flush().await.unwrap();
     };
     sim.block_on(run).unwrap();
 }

@@ -1,6 +1,5 @@
 //! Invariant: over any history of writes, flushes, compactions, closes and losses of power, the store
 //! is a plain map; and a snapshot goes on showing what it showed.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use quipu_kv::manifest::KeyspaceOptions;
 use quipu_kv::{Options, Stats, Strategy};
 
-const TUNING: &str = include_str!("../../../docs/tuning.md");
+const TUNING: &str = include_str!("../../../../docs/tuning.md");
 
 /// The names of fields in what `Debug` prints: words before a colon.
 fn fields(debug: &str) -> BTreeSet<String> {

@@ -6,12 +6,10 @@
 //! - the obsolete files are just those that nothing names any more: no edit, and no held version.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-mod plain;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use plain::Plain;
+use super::plain::Plain;
 use proptest::prelude::*;
 use quipu_io::sim::{Profile, Sim, SimIo, SimOptions};
 use quipu_journal::{Options, laws};

@@ -5,7 +5,7 @@ use std::ops::Range;
 use quipu_io::Bytes;
 use quipu_io::sim::Random;
 
-use crate::scenes::{Files, Scene};
+use super::scenes::{Files, Scene};
 
 const SECTOR: usize = 512;
 

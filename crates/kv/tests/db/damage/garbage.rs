@@ -5,10 +5,10 @@ use quipu_io::sim::{DiskImage, Operation};
 use quipu_journal::Error as Journal;
 use quipu_kv::{Db, Error};
 
-use crate::damages::Damage;
-use crate::reading::{Candidates, read_all};
-use crate::scenes::{Files, Scene, at, unclosed};
-use crate::{DIR, boot, live};
+use super::damages::Damage;
+use super::reading::{Candidates, read_all};
+use super::scenes::{Files, Scene, at, unclosed};
+use super::{DIR, boot, live};
 
 /// What opening does.
 enum Opens {

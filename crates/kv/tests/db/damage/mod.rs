@@ -25,9 +25,9 @@ use quipu_io::sim::{DiskImage, Profile, Sim, SimIo, SimOptions};
 use quipu_journal::{Error as Journal, Left};
 use quipu_kv::{Db, Error};
 
-use crate::damages::{Damage, damages};
-use crate::reading::{Candidates, read_all};
-use crate::scenes::{Files, Scene};
+use self::damages::{Damage, damages};
+use self::reading::{Candidates, read_all};
+use self::scenes::{Files, Scene};
 
 const DIR: &str = "store";
 

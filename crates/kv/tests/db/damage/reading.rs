@@ -5,8 +5,8 @@ use std::ops::Bound;
 use quipu_io::sim::SimIo;
 use quipu_kv::{Db, Error, KeyspaceHandle, Scan};
 
-use crate::damages::Damage;
-use crate::scenes::{Map, Scene, State, key};
+use super::damages::Damage;
+use super::scenes::{Map, Scene, State, key};
 
 /// The moments of a history that all answers so far fit.
 pub(crate) struct Candidates<'a> {

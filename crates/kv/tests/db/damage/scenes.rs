@@ -8,7 +8,7 @@ use quipu_io::sim::{DiskImage, Sim, SimIo, SimOptions};
 use quipu_journal::SnapshotPolicy;
 use quipu_kv::{Compression, Db, Durability, Options, Strategy, WriteBatch};
 
-use crate::DIR;
+use super::DIR;
 
 /// What a keyspace holds.
 pub(crate) type Map = BTreeMap<Vec<u8>, Vec<u8>>;

@@ -10,7 +10,8 @@ mod rocksdb;
 
 use std::path::Path;
 
-use model::Model;
+use self::model::Model;
+use self::rocksdb::{Edit, History};
 use quipu_io::sim::{Profile, Sim, SimOptions};
 use quipu_io::{DiskIo, Io};
 use quipu_journal::{Options, Reader, Replayable};
@@ -18,7 +19,6 @@ use quipu_kv::Error;
 use quipu_kv::manifest::{
     FileNum, Flushed, KeyspaceId, KeyspaceOptions, Manifest, ManifestState, Version,
 };
-use rocksdb::{Edit, History};
 
 /// A snapshot is due whenever the log has outgrown the last one.
 fn options() -> Options {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quipu_kv::manifest::{FileNum, KeyspaceId, SstMetadata, Version};
 
-use crate::rocksdb::Edit;
+use super::rocksdb::Edit;
 
 /// The live tables in a map, and all numbers that were ever named.
 #[derive(Default)]
