@@ -38,6 +38,7 @@ mod exploration {
         let journal = check::journal::<Notes>(Notes::edit);
         let log = check::log();
         let only = std::env::var("QUIPU_PLANTED").ok();
+        let both = std::env::var_os("QUIPU_BOTH_WAYS").is_some();
         let (mut all, mut by_tiers, mut missed) = (0, 0, Vec::new());
         for bug in PLANTED {
             if only.as_deref().is_some_and(|only| only != bug.name) {
@@ -45,8 +46,10 @@ mod exploration {
             }
             plant(Some(bug.name));
             let hunt = match bug.finder {
-                Finder::Journal => Hunt::new(Some(bug), &journal, &tiers::JOURNAL),
-                Finder::Log => Hunt::new(Some(bug), &log, &tiers::LOG),
+                Finder::Journal if both => Hunt::new(Some(bug), &journal, &tiers::JOURNAL),
+                Finder::Journal => Hunt::quick(Some(bug), &journal, &tiers::JOURNAL),
+                Finder::Log if both => Hunt::new(Some(bug), &log, &tiers::LOG),
+                Finder::Log => Hunt::quick(Some(bug), &log, &tiers::LOG),
                 _ => continue,
             };
             println!("{hunt}");

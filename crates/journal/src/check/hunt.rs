@@ -31,13 +31,26 @@ pub struct Hunt {
 }
 
 impl Hunt {
-    /// Looks for what is switched on: this bug, or nothing as a control.
+    /// Looks in both ways for what is switched on: this bug, or nothing as a control.
     pub fn new<P: Program>(bug: Option<&Planted>, check: &Check<P>, tiers: &[Tier]) -> Hunt {
         Hunt {
             bug: bug.copied(),
             counted: count(check, tiers),
             sampled: first(check.sample(Drawn::default(), 0..SEEDS), SHRINKING),
         }
+    }
+
+    /// Looks for it in the exhaustive tiers, and in seeds only if they do not find it.
+    pub fn quick<P: Program>(bug: Option<&Planted>, check: &Check<P>, tiers: &[Tier]) -> Hunt {
+        let mut hunt = Hunt {
+            bug: bug.copied(),
+            counted: count(check, tiers),
+            sampled: None,
+        };
+        if !hunt.is_counted() {
+            hunt.sampled = hunt.sample(check, SEEDS);
+        }
+        hunt
     }
 
     /// Looks for it in given plans, and in so many seeds if they do not find it.

@@ -7,14 +7,12 @@
     reason = "the test starts and kills processes, and fails by panicking"
 )]
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::small_options;
+use crate::common::small_options;
 use quipu_io::DiskIo;
 use quipu_journal::{Journal, Options, Replayable};
 use smol::future::block_on;
@@ -103,7 +101,7 @@ fn say(line: String) {
 /// Starts an appender and kills it after so many lines. Gives what it said: numbers with their seq.
 fn append_until_killed(dir: &Path, lines: usize) -> Vec<(usize, u64)> {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "appender", "--nocapture"])
+        .args(["--exact", "kill::appender", "--nocapture"])
         .env(DIRECTORY, dir)
         .stdout(Stdio::piped())
         .spawn()

@@ -23,10 +23,13 @@ fn replay_all<P: Program>(check: &Check<P>, text: &str) {
 #[test]
 fn a_journal_breaks_no_rule_again() {
     let check = check::journal::<Notes>(Notes::edit);
-    replay_all(&check, include_str!("../../../regressions/journal.txt"));
+    replay_all(&check, include_str!("../../../../regressions/journal.txt"));
 }
 
 #[test]
 fn a_log_breaks_no_rule_again() {
-    replay_all(&check::log(), include_str!("../../../regressions/log.txt"));
+    replay_all(
+        &check::log(),
+        include_str!("../../../../regressions/log.txt"),
+    );
 }

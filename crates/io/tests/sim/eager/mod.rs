@@ -13,9 +13,9 @@ use std::collections::BTreeSet;
 use quipu_io::sim::Profile::{Ext4Ordered, KillOnly, Posix};
 use quipu_io::sim::{DiskImage, Latency, Profile, Random, Sim, SimOptions, Tape};
 
-use legal::Tree;
-use model::{Disk, SECTOR};
-use trace::{Op, Shown, show, step};
+use self::legal::Tree;
+use self::model::{Disk, SECTOR};
+use self::trace::{Op, Shown, show, step};
 
 /// Where all traces start: `a` is a durable file of one sector and a half, and `d` a directory.
 fn start() -> (Disk, DiskImage) {

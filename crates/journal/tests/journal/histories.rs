@@ -3,9 +3,7 @@
 //! shown, in order, and of the others a prefix.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-mod common;
-
-use common::{Edit, Map, open, small_options, state};
+use crate::common::{Edit, Map, open, set, small_options, state};
 use futures::future::join_all;
 use proptest::prelude::*;
 use quipu_io::sim::{Profile, Sim, SimIo, SimOptions};
@@ -28,7 +26,7 @@ enum Step {
 fn edit() -> impl Strategy<Value = Edit> {
     prop_oneof![
         3 => any::<u64>().prop_map(Edit::Add),
-        3 => (0..20u32, 0..400usize).prop_map(|(key, len)| common::set(key, len)),
+        3 => (0..20u32, 0..400usize).prop_map(|(key, len)| set(key, len)),
         1 => Just(Edit::Refuse),
     ]
 }

@@ -6,12 +6,10 @@
     reason = "the tests bring their own threads, and fail by panicking"
 )]
 
-mod common;
-
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use common::{Files, Map, small_options};
+use crate::common::{Files, Map, small_options};
 use futures::future::join_all;
 use quipu_io::{Bytes, DiskIo};
 use quipu_journal::log::{Durability, Log, LogOptions};

@@ -2,11 +2,9 @@
 //! the edit is pruned, or not proven yet. What it says to do works.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-mod common;
-
 use std::path::Path;
 
-use common::{Edit, Map, set, small_options, state};
+use crate::common::{Edit, Map, set, small_options, state};
 use quipu_io::sim::{Sim, SimIo, SimOptions};
 use quipu_io::{Bytes, File, Io, OpenOptions};
 use quipu_journal::{Error, Journal, Reader, Replayable, Seq};

@@ -7,14 +7,12 @@
     reason = "the tests bring their own executors and threads, and fail by panicking"
 )]
 
-mod common;
-
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use common::{Edit, Files, Map, Refused, open, small_options, state};
+use crate::common::{Edit, Files, Map, Refused, open, set, small_options, state};
 use futures::future::join_all;
 use quipu_io::DiskIo;
 use quipu_journal::{Error, Journal, Left, Options, Replayable, Seq, SnapshotPolicy};
@@ -28,7 +26,7 @@ async fn use_it(dir: PathBuf) {
     let journal = open::<Map>(&dir, &small_options()).await.unwrap();
     assert_eq!(journal.recovered().left, Left::New);
     for key in 0..20 {
-        history.push(common::set(key, key as usize * 9));
+        history.push(set(key, key as usize * 9));
         let answer = journal.append(history[key as usize].clone()).await;
         assert_eq!(answer.unwrap(), Ok(u64::from(key) + 1));
     }
@@ -450,7 +448,7 @@ fn what_is_refused_at_once_leaves_no_trace() {
     options.log.max_frame_bytes = 1000;
     options.log.max_queue_bytes = 2000;
     let journal = block_on(open::<Map>(dir.path(), &options)).unwrap();
-    let large = block_on(journal.append(common::set(1, 500))).unwrap_err();
+    let large = block_on(journal.append(set(1, 500))).unwrap_err();
     assert!(matches!(
         large,
         Error::TooLarge {
@@ -458,10 +456,10 @@ fn what_is_refused_at_once_leaves_no_trace() {
             limit: 500
         }
     ));
-    let batch = [common::set(1, 10), common::set(2, 600), common::set(3, 10)];
+    let batch = [set(1, 10), set(2, 600), set(3, 10)];
     let large = block_on(journal.append_batch(batch)).unwrap_err();
     assert!(matches!(large, Error::TooLarge { limit: 500, .. }));
-    let batch = [1, 2, 3].map(|key| common::set(key, 400));
+    let batch = [1, 2, 3].map(|key| set(key, 400));
     let large = block_on(journal.append_batch(batch)).unwrap_err();
     assert!(matches!(
         large,
@@ -481,10 +479,7 @@ fn what_is_refused_at_once_leaves_no_trace() {
     }
     let nothing = block_on(journal.append_batch([]).with_seq()).unwrap();
     assert_eq!(nothing, (Seq::ZERO, Vec::new()));
-    assert_eq!(
-        block_on(journal.append(common::set(1, 490))).unwrap(),
-        Ok(1)
-    );
+    assert_eq!(block_on(journal.append(set(1, 490))).unwrap(), Ok(1));
     block_on(journal.close()).unwrap();
     let journal = block_on(open::<Map>(dir.path(), &options)).unwrap();
     assert_eq!(journal.recovered().last_seq, Seq::new(1));
@@ -503,12 +498,12 @@ fn the_queue_is_bounded_and_works_again_once_it_is_shorter() {
     let (taken, refused) = journal.read(|_| {
         let mut taken = Vec::new();
         for key in 0.. {
-            let mut append = journal.append(common::set(key, 200));
+            let mut append = journal.append(set(key, 200));
             match pin!(&mut append).poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Pending => taken.push(append),
                 Poll::Ready(answer) => return (taken, answer.unwrap_err()),
             }
-            history.push(common::set(key, 200));
+            history.push(set(key, 200));
         }
         unreachable!()
     });
@@ -585,10 +580,8 @@ fn options_at_their_edges_work() {
                 "edge {index}, {lifetime}"
             );
             for key in 0..8 {
-                history.push(common::set(key, 300));
-                block_on(journal.append(common::set(key, 300)))
-                    .unwrap()
-                    .unwrap();
+                history.push(set(key, 300));
+                block_on(journal.append(set(key, 300))).unwrap().unwrap();
             }
             if lifetime == 1 {
                 block_on(journal.close()).unwrap();

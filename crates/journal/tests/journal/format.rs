@@ -70,7 +70,7 @@ fn the_bytes_in_the_document_are_the_bytes_on_disk() {
         writeln!(text, "{name}, {} bytes", bytes.len()).unwrap();
         dump(&bytes, &mut text);
     }
-    let document = include_str!("../../../docs/journal-format.md");
+    let document = include_str!("../../../../docs/journal-format.md");
     assert!(
         document.contains(&text),
         "docs/journal-format.md must contain:\n\n{text}"

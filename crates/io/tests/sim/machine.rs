@@ -199,7 +199,7 @@ mod executor {
         };
         assert_eq!(waiting[0], "the main future, after create_dir_all");
         assert!(waiting[1].starts_with("task 1 spawned at "), "{waiting:?}");
-        assert!(waiting[1].contains("sim.rs:"), "{waiting:?}");
+        assert!(waiting[1].contains("machine.rs:"), "{waiting:?}");
         assert!(waiting[1].ends_with(", after open"), "{waiting:?}");
         assert_eq!(waiting.len(), 2);
     }

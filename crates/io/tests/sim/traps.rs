@@ -396,7 +396,7 @@ mod stops {
         let parts: Vec<&str> = report.split("; ").collect();
         assert_eq!(parts.len(), 3, "{report}");
         assert_eq!(parts[0], "deadlock: the main future");
-        assert!(parts[1].starts_with("task 1 spawned at ") && parts[1].contains("sim_traps.rs:"));
+        assert!(parts[1].starts_with("task 1 spawned at ") && parts[1].contains("traps.rs:"));
         assert!(parts[1].ends_with(", after read_dir"), "{report}");
         assert!(parts[2].starts_with("task 2 spawned at "), "{report}");
         assert!(
