@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use quipu_io::planted::planted;
 use quipu_io::{Io, Runtime};
+use quipu_journal::Seq;
 use quipu_journal::log::Durability;
 
 use super::attempts::Job;
@@ -181,22 +182,29 @@ impl<I: Io + Runtime> Core<I> {
         Ok(())
     }
 
-    /// Lets go of the log that is in tables. It says so itself before: a manifest that has lost the
-    /// edit which says it would leave a gap.
-    async fn truncate_log(&self) -> Result<()> {
+    /// Lets go of the log that is in tables.
+    async fn truncate_log(self: &Arc<Self>) -> Result<()> {
         let version = self.manifest.version();
         let floor = match planted("the log goes as far as it is visible") {
             true => self.visible(),
             false => version.wal_floor(),
         };
         let reached = lock(&self.marks).reach(floor);
-        if let Some(mark) = reached {
-            let said = self.wal.append(parts::in_tables(floor), Durability::Disk);
-            said.await.map_err(Error::wal)?;
-            let truncated = self.wal.truncate_front(mark.log);
-            truncated.await.map_err(Error::wal)?;
+        match reached {
+            Some(mark) => self.let_go(mark.log, floor).await,
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Lets go of the log up to there. It says before up to where tables stand for it: a manifest that has
+    /// lost the edit which says it would leave a gap.
+    async fn let_go(self: &Arc<Self>, through: Seq, floor: u64) -> Result<()> {
+        let core = self.clone();
+        let noted = move |log| lock(&core.marks).note(log);
+        let said = parts::in_tables(floor);
+        let said = self.wal.append_then(said, Durability::Disk, noted);
+        said.await.map_err(Error::wal)?;
+        self.wal.truncate_front(through).await.map_err(Error::wal)
     }
 
     /// Ends the log's segment and lets go of it, if much is in it and nothing that is needed: the next open
@@ -204,19 +212,21 @@ impl<I: Io + Runtime> Core<I> {
     ///
     /// Not by a flush in the background: where the disk is full, the log may be stopped by this, and
     /// somebody is to hear of it.
-    pub(crate) async fn end_segment(&self) -> Result<()> {
-        let ends = {
-            let floor = self.manifest.version().wal_floor();
-            let mut marks = lock(&self.marks);
-            marks.reach(floor);
-            // A new segment takes some syncs.
-            marks.ends_segment((self.options.log.segment_bytes / 64).max(1))
+    pub(crate) async fn end_segment(self: &Arc<Self>) -> Result<()> {
+        self.truncate_log().await?;
+        // A new segment takes some syncs.
+        let least = (self.options.log.segment_bytes / 64).max(1);
+        let through = lock(&self.marks).ends_segment(least);
+        let Some(through) = through else {
+            return Ok(());
         };
-        if ends {
-            self.wal.rotate().await.map_err(Error::wal)?;
-            self.truncate_log().await?;
+        self.wal.rotate().await.map_err(Error::wal)?;
+        if !self.options.wal {
+            let said = self.wal.append(parts::unlogged(), Durability::Disk);
+            said.await.map_err(Error::wal)?;
         }
-        Ok(())
+        let floor = self.manifest.version().wal_floor();
+        self.let_go(through, floor).await
     }
 
     /// Writes a memtable as a table of level 0.

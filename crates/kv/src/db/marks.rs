@@ -37,6 +37,12 @@ impl Marks {
         }
     }
 
+    /// Notes that the log goes on to here with something that nobody needs.
+    pub(crate) fn note(&mut self, log: Seq) {
+        let seq = self.places.last().map_or(0, |last| last.seq);
+        self.push(log, seq, 0);
+    }
+
     /// Bytes of all payloads.
     pub(crate) fn given(&self) -> u64 {
         self.bytes
@@ -47,14 +53,15 @@ impl Marks {
         self.bytes - self.gone
     }
 
-    /// Whether nothing is needed any more, and there are at least so many bytes for which the log's last
-    /// segment is worth ending, so that it can go, too. Who asks does that.
-    pub(crate) fn ends_segment(&mut self, least: u64) -> bool {
+    /// If nothing is needed any more, and there are at least so many bytes for which the log's last
+    /// segment is worth ending, so that it can go, too: up to where it can. Who asks does that.
+    pub(crate) fn ends_segment(&mut self, least: u64) -> Option<Seq> {
+        let last = self.places.last()?.log;
         let ends = self.kept() == 0 && self.bytes - self.ended >= least;
-        if ends {
+        ends.then(|| {
             self.ended = self.bytes;
-        }
-        ends
+            last
+        })
     }
 
     /// The furthest place that is noted up to which all writes are at or below `floor`, if it is further
@@ -78,17 +85,20 @@ mod tests {
     #[test]
     fn a_segment_is_ended_when_much_is_in_it_and_nothing_is_needed() {
         let mut marks = Marks::default();
-        assert!(!marks.ends_segment(1 << 20));
-        marks.push(Seq::new(1), 1, 600 << 10);
-        marks.push(Seq::new(2), 2, 600 << 10);
-        assert!(!marks.ends_segment(1 << 20));
+        marks.note(Seq::new(1));
+        assert_eq!(marks.ends_segment(1 << 20), None);
+        marks.push(Seq::new(2), 1, 600 << 10);
+        marks.push(Seq::new(3), 2, 600 << 10);
+        assert_eq!(marks.ends_segment(1 << 20), None);
         marks.reach(1);
-        assert!(!marks.ends_segment(1 << 20));
+        assert_eq!(marks.ends_segment(1 << 20), None);
         marks.reach(2);
-        assert!(marks.ends_segment(1 << 20) && !marks.ends_segment(1 << 20));
-        marks.push(Seq::new(3), 3, 10);
+        marks.note(Seq::new(4));
+        assert_eq!(marks.ends_segment(1 << 20), Some(Seq::new(4)));
+        assert_eq!(marks.ends_segment(1 << 20), None);
+        marks.push(Seq::new(5), 3, 10);
         marks.reach(3);
-        assert!(!marks.ends_segment(1 << 20));
+        assert_eq!(marks.ends_segment(1 << 20), None);
     }
 
     #[test]

@@ -170,6 +170,7 @@ impl<I: Io> Replay<I> {
         let mut writes = Writes::new(payload)?;
         if writes.is_empty() {
             self.evidence.add_note(writes.next_seq());
+            self.marks.note(log);
             return Ok(());
         }
         loop {

@@ -193,3 +193,45 @@ fn a_keyspace_may_go_at_any_time() {
         sim.block_on(run).unwrap();
     }
 }
+
+/// What is in tables is not read from the log again, although the log's segment had room for more.
+#[test]
+fn a_store_that_was_flushed_opens_without_its_log() {
+    let sim = Sim::new(SimOptions::default());
+    let mut options = small(strategies()[0].clone(), true);
+    options.log.segment_bytes = 1 << 20;
+    let io = sim.io();
+    let run = async {
+        for is_flushed in [true, false] {
+            let db = Db::open(io.clone(), "store", options.clone())
+                .await
+                .unwrap();
+            for number in 0..200_u32 {
+                let mut batch = WriteBatch::new();
+                batch.put(number.to_be_bytes(), [7; 100]);
+                db.write(batch, Durability::Os).await.unwrap();
+            }
+            if is_flushed {
+                db.flush().await.unwrap();
+            }
+            db.close().await.unwrap();
+            let db = Db::open(io.clone(), "store", options.clone())
+                .await
+                .unwrap();
+            let edits = db.recovered().log.edits;
+            assert_eq!(edits <= 2, is_flushed, "{edits} edits");
+            assert_eq!(db.stats().memtable_bytes == 0, is_flushed);
+            // Nothing was written since.
+            db.flush().await.unwrap();
+            db.close().await.unwrap();
+            let db = Db::open(io.clone(), "store", options.clone())
+                .await
+                .unwrap();
+            let edits = db.recovered().log.edits;
+            assert!(edits <= 2, "{edits} edits");
+            assert!(db.get(7_u32.to_be_bytes()).await.unwrap().is_some());
+            db.close().await.unwrap();
+        }
+    };
+    sim.block_on(run).unwrap();
+}
