@@ -133,7 +133,7 @@ impl<S: Replayable> Applied<S> {
     }
 
     /// Applies what the tickets hold. Gives what is to be answered, and what a panic left over.
-    fn apply_all(&self, first: Seq, tickets: Vec<(Ticket<S>, u32)>) -> Outcome<S> {
+    fn apply_all(&self, first: Seq, tickets: &mut Vec<(Ticket<S>, u32)>) -> Outcome<S> {
         let mut outcome = Outcome {
             done: Vec::with_capacity(tickets.len()),
             failed: Vec::new(),
@@ -146,7 +146,7 @@ impl<S: Replayable> Applied<S> {
         );
         let mut panicked = false;
         let mut seq = first;
-        for (ticket, edits) in tickets {
+        for (ticket, edits) in tickets.drain(..) {
             let number = seq;
             seq = seq.plus(u64::from(edits));
             match ticket {
@@ -230,7 +230,7 @@ impl<S: Replayable, I: Io> Machine<I> for Applied<S> {
     fn commit(
         &self,
         first: Seq,
-        tickets: Vec<(Ticket<S>, u32)>,
+        tickets: &mut Vec<(Ticket<S>, u32)>,
         stop: impl FnOnce(&Error),
     ) -> Result<()> {
         let Outcome { done, failed } = self.apply_all(first, tickets);

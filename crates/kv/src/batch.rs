@@ -2,18 +2,20 @@
 //! write-ahead log.
 //!
 //! Invariants:
-//! - A batch is encoded once, where it is filled: its bytes are the log's payload, and the entries of
-//!   the memtable are slices of them.
+//! - A batch is encoded once, where it is filled: its bytes are the log's payload, and the memtable is
+//!   given pieces of them.
 //! - The `n`-th entry of a batch that begins at sequence number `s` has number `s + n`.
 //!
 //! The bytes are in `docs/kv-format.md`: a header of 13 bytes (version, first number, count), then
 //! the entries.
 
+use std::ops::{Deref, Range};
+
 use bytes::Bytes;
 
-use crate::entry::{Entry, Kind};
+use crate::entry::Kind;
 use crate::manifest::KeyspaceId;
-use crate::table::{MAX_KEY_BYTES, MAX_VALUE_BYTES, RangeTombstone};
+use crate::table::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::{Error, Result};
 
 /// The version of this encoding.
@@ -56,9 +58,47 @@ pub struct WriteBatch {
 
 /// What one entry of a batch says.
 #[derive(Clone, Debug)]
-pub(crate) enum Write {
-    Entry(Entry),
-    Range(RangeTombstone),
+pub(crate) enum Write<'a> {
+    /// The key, of this length, and then the value.
+    Entry {
+        data: Piece<'a>,
+        key_len: u32,
+        kind: Kind,
+        seq: u64,
+    },
+    Range {
+        start: Piece<'a>,
+        end: Piece<'a>,
+        seq: u64,
+    },
+}
+
+/// A piece of a payload.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece<'a> {
+    payload: &'a Bytes,
+    range: Range<usize>,
+}
+
+impl<'a> Piece<'a> {
+    #[cfg(test)]
+    pub(crate) fn whole(payload: &'a Bytes) -> Self {
+        let range = 0..payload.len();
+        Piece { payload, range }
+    }
+
+    /// The same bytes, which keep the whole payload in memory.
+    pub(crate) fn shared(&self) -> Bytes {
+        self.payload.slice(self.range.clone())
+    }
+}
+
+impl Deref for Piece<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.payload[self.range.clone()]
+    }
 }
 
 impl WriteBatch {
@@ -206,16 +246,16 @@ impl Default for WriteBatch {
 
 /// The writes of a payload, in order, each with its keyspace.
 #[derive(Debug)]
-pub(crate) struct Writes {
-    payload: Bytes,
+pub(crate) struct Writes<'a> {
+    payload: &'a Bytes,
     at: usize,
     seq: u64,
     left: u32,
 }
 
-impl Writes {
+impl<'a> Writes<'a> {
     /// Reads the header. Fails with the reason if this is no batch of this version.
-    pub(crate) fn new(payload: Bytes) -> Result<Self, String> {
+    pub(crate) fn new(payload: &'a Bytes) -> Result<Self, String> {
         let Some(header) = payload.first_chunk::<HEADER_BYTES>() else {
             return Err("it is shorter than a batch's header".to_owned());
         };
@@ -248,7 +288,7 @@ impl Writes {
     }
 
     /// The next write. Fails with the reason if the bytes are not what was encoded.
-    pub(crate) fn next(&mut self) -> Result<Option<(KeyspaceId, Write)>, String> {
+    pub(crate) fn next(&mut self) -> Result<Option<(KeyspaceId, Write<'a>)>, String> {
         if self.left == 0 {
             return match self.at == self.payload.len() {
                 true => Ok(None),
@@ -265,21 +305,31 @@ impl Writes {
         if len > self.payload.len() - self.at {
             return Err(CUT.to_owned());
         }
-        let data = self.payload.slice(self.at..self.at + len);
+        let (start, end) = (self.at, self.at + len);
+        let piece = |range| Piece {
+            payload: self.payload,
+            range,
+        };
         let seq = self.seq;
-        self.at += len;
-        self.seq = self.seq.saturating_add(1);
-        self.left -= 1;
+        let entry = |kind| Write::Entry {
+            data: piece(start..end),
+            key_len,
+            kind,
+            seq,
+        };
         let write = match kind {
-            DELETE => Write::Entry(Entry::new(data, key_len, Kind::Delete, seq)),
-            PUT => Write::Entry(Entry::new(data, key_len, Kind::Put, seq)),
-            RANGE_DELETE => Write::Range(RangeTombstone {
-                start: data.slice(..key_len as usize),
-                end: data.slice(key_len as usize..),
+            DELETE => entry(Kind::Delete),
+            PUT => entry(Kind::Put),
+            RANGE_DELETE => Write::Range {
+                start: piece(start..start + key_len as usize),
+                end: piece(start + key_len as usize..end),
                 seq,
-            }),
+            },
             other => return Err(format!("{other} is no kind of write")),
         };
+        self.at = end;
+        self.seq = self.seq.saturating_add(1);
+        self.left -= 1;
         Ok(Some((KeyspaceId::new(keyspace), write)))
     }
 
@@ -322,15 +372,19 @@ mod tests {
     }
 
     fn read(payload: Bytes) -> Result<Vec<(u32, String)>, String> {
-        let mut writes = Writes::new(payload)?;
+        let mut writes = Writes::new(&payload)?;
         let mut read = Vec::new();
         while let Some((keyspace, write)) = writes.next()? {
             let text = match write {
-                Write::Entry(entry) => {
-                    let (key, value) = (entry.key().len(), entry.value().len());
-                    format!("{} {:?} {key} {value}", entry.seq, entry.kind)
+                Write::Entry {
+                    data,
+                    key_len,
+                    kind,
+                    seq,
+                } => format!("{seq} {kind:?} {key_len} {}", data.len() - key_len as usize),
+                Write::Range { start, end, seq } => {
+                    format!("{seq} {:?} {:?}", start.shared(), end.shared())
                 }
-                Write::Range(range) => format!("{} {:?} {:?}", range.seq, range.start, range.end),
             };
             read.push((keyspace.get(), text));
         }

@@ -41,17 +41,6 @@ impl Entry {
         self.data.slice(self.key_len as usize..)
     }
 
-    /// Bytes of key and value.
-    pub(crate) fn len(&self) -> usize {
-        self.data.len()
-    }
-
-    /// The same entry, with its bytes elsewhere.
-    pub(crate) fn kept(self, keep: impl FnOnce(Bytes) -> Bytes) -> Self {
-        let data = keep(self.data);
-        Entry { data, ..self }
-    }
-
     /// How an entry stands to the newest version of a key that is not above `seq`.
     pub(crate) fn place(key: &Sought<'_>, seq: u64) -> impl Place<Entry> {
         Version { key: *key, seq }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
+use bytes::BytesMut;
 use quipu_io::Io;
 use quipu_io::planted::planted;
 
@@ -63,6 +64,15 @@ pub(crate) async fn visit<I: Io, M: Machine<I>>(core: Arc<Core<I, M>>) {
     }
 }
 
+/// A frame that is in the log as durably as was asked.
+struct Written {
+    /// So much the log has grown.
+    bytes: u64,
+    last: Seq,
+    /// To be used again.
+    buffer: Option<BytesMut>,
+}
+
 struct Committer<I: Io, M: Machine<I>> {
     core: Arc<Core<I, M>>,
     /// Gone once the committer has ended, in whatever way.
@@ -72,6 +82,8 @@ struct Committer<I: Io, M: Machine<I>> {
     /// Whether the last round was synced, so that it is worth waiting for company for the next sync. A
     /// write without one is done soonest by who appends, in the call.
     lingers: bool,
+    /// Room for tickets, which the queue gets back.
+    tickets: Vec<(M::Ticket, u32)>,
 }
 
 impl<I: Io, M: Machine<I>> Committer<I, M> {
@@ -82,6 +94,7 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
             writer: Some(writer),
             expected: 0,
             lingers: false,
+            tickets: Vec::new(),
         })
     }
 
@@ -105,7 +118,6 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
     /// those that were queued already, or when nobody has come for a while.
     async fn next(&mut self, manner: Manner) -> Option<Work<M::Ticket, Command>> {
         self.writer.as_ref()?;
-        self.core.queue().busy = false;
         let (mut seen, mut looks) = (0, 0);
         loop {
             // Without the queue's lock, which those want who append meanwhile.
@@ -113,6 +125,7 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
             let patient = manner == Manner::Lingering && self.lingers && looks < LOOKS;
             if waiting >= self.expected.max(1) || !patient {
                 let mut queue = self.core.queue();
+                queue.recycle_tickets(std::mem::take(&mut self.tickets));
                 if !queue.is_empty() {
                     return queue.pop();
                 }
@@ -132,10 +145,12 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
         match command {
             Command::Sync(answer) => {
                 let result = self.sync().await;
+                self.core.queue().busy = false;
                 self.answer(answer, result);
             }
             Command::Rotate(answer) => {
                 let result = self.rotate().await;
+                self.core.queue().busy = false;
                 self.answer(answer, result);
             }
             Command::Close => {
@@ -158,30 +173,45 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
         let written = self.write(&mut round).await;
         let Round {
             edits,
-            tickets,
+            mut tickets,
             sync,
             ..
         } = round;
         self.lingers = sync;
         match written {
-            Ok(bytes) => {
+            Ok(Written {
+                bytes,
+                last,
+                buffer,
+            }) => {
                 {
                     // Counted before anybody is woken: whoever is answered now may append again. And
                     // whoever drops the last handle then finds nothing under way.
                     let mut queue = self.core.queue();
-                    queue.busy = false;
+                    queue.recycle(buffer);
+                    queue.written = last;
+                    if sync {
+                        queue.synced = last;
+                    }
+                    (queue.in_hand, queue.busy) = (0, false);
                     self.expected = u64::from(edits) + queue.edits();
                 }
                 let core = self.core.clone();
                 let mut behind = Vec::new();
                 let stop = |error: &Error| behind = self.stop(error);
-                match core.machine.commit(before.next(), tickets, stop) {
-                    Ok(()) => M::after_round(&core, bytes),
+                match core.machine.commit(before.next(), &mut tickets, stop) {
+                    Ok(()) => {
+                        self.tickets = tickets;
+                        M::after_round(&core, bytes);
+                    }
                     Err(error) => self.reject(behind, &Arc::new(error)),
                 }
             }
             Err(Failure::Refused(error)) => {
-                self.core.queue().in_hand = 0;
+                {
+                    let mut queue = self.core.queue();
+                    (queue.in_hand, queue.busy) = (0, false);
+                }
                 let refusal = error.not_committed();
                 for (ticket, _) in tickets {
                     self.core.machine.reject(ticket, refusal.clone());
@@ -212,8 +242,8 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
         }
     }
 
-    /// Writes one frame, and syncs it if asked to. Gives the bytes that the log grew by.
-    async fn write(&mut self, round: &mut Round<M::Ticket>) -> Result<u64, Failure> {
+    /// Writes one frame, and syncs it if asked to.
+    async fn write(&mut self, round: &mut Round<M::Ticket>) -> Result<Written, Failure> {
         let payload = round.frame.len() - HEADER_BYTES;
         let bytes = (HEADER_BYTES as u64) + aligned(payload as u64);
         let full = self.writer()?.end() + bytes > self.core.options.segment_bytes;
@@ -241,14 +271,11 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
         if !sync {
             self.sync_behind()?;
         }
-        let mut queue = self.core.queue();
-        queue.recycle(buffer);
-        queue.written = last;
-        queue.in_hand = 0;
-        if sync {
-            queue.synced = last;
-        }
-        Ok(bytes)
+        Ok(Written {
+            bytes,
+            last,
+            buffer,
+        })
     }
 
     /// Begins a sync that nobody waits for, if much is unsynced and none is under way.

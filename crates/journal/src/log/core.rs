@@ -35,12 +35,12 @@ pub(crate) trait Machine<I: Io>: Sized + Send + Sync + 'static {
     /// What an append leaves in the queue.
     type Ticket: Send + 'static;
 
-    /// The edits from `first` on are as durable as was asked. Answers every ticket, and fails if
+    /// The edits from `first` on are as durable as was asked. Takes and answers every ticket, and fails if
     /// nothing may be appended any more: then it calls `stop` before it answers anybody.
     fn commit(
         &self,
         first: Seq,
-        tickets: Vec<(Self::Ticket, u32)>,
+        tickets: &mut Vec<(Self::Ticket, u32)>,
         stop: impl FnOnce(&Error),
     ) -> Result<()>;
 

@@ -378,11 +378,11 @@ impl<I: Io> Machine<I> for Acknowledge {
     fn commit(
         &self,
         first: Seq,
-        tickets: Vec<(Ticket, u32)>,
+        tickets: &mut Vec<(Ticket, u32)>,
         stop: impl FnOnce(&Error),
     ) -> Result<()> {
         let mut seq = first;
-        let mut tickets = tickets.into_iter();
+        let mut tickets = tickets.drain(..);
         while let Some((ticket, edits)) = tickets.next() {
             if let Some(then) = ticket.then
                 && catch_unwind(AssertUnwindSafe(|| then(seq))).is_err()

@@ -60,14 +60,18 @@ pub(crate) struct Queue<T, C> {
     /// For whoever looks without a lock: the edits in `work`, or [`u64::MAX`] once waiting for more
     /// cannot make the next round larger.
     pub(crate) waiting: Arc<AtomicU64>,
-    /// A buffer to be used again.
+    /// What a round is made of, to be used again.
     spare: Option<BytesMut>,
+    spare_tickets: Vec<(T, u32)>,
     max_frame_bytes: usize,
     max_queue_bytes: usize,
 }
 
 /// The largest buffer that is kept for the next round.
 const MAX_SPARE_BYTES: usize = 1 << 20;
+
+/// The most tickets for which room is kept.
+const MAX_SPARE_TICKETS: usize = 1 << 10;
 
 impl<T, C> Queue<T, C> {
     pub(crate) fn new(last: Seq, max_frame_bytes: usize, max_queue_bytes: usize) -> Self {
@@ -83,6 +87,7 @@ impl<T, C> Queue<T, C> {
             synced: last,
             waiting: Arc::default(),
             spare: None,
+            spare_tickets: Vec::new(),
             max_frame_bytes,
             max_queue_bytes,
         }
@@ -115,7 +120,7 @@ impl<T, C> Queue<T, C> {
             self.work.push_back(Work::Frame(Round {
                 frame,
                 edits: 0,
-                tickets: Vec::new(),
+                tickets: std::mem::take(&mut self.spare_tickets),
                 sync: false,
             }));
         }
@@ -186,6 +191,13 @@ impl<T, C> Queue<T, C> {
     /// Keeps a buffer for a later round.
     pub(crate) fn recycle(&mut self, buffer: Option<BytesMut>) {
         self.spare = buffer.filter(|buffer| buffer.capacity() <= MAX_SPARE_BYTES);
+    }
+
+    /// Keeps the room for tickets, all of which are answered.
+    pub(crate) fn recycle_tickets(&mut self, tickets: Vec<(T, u32)>) {
+        if tickets.capacity() <= MAX_SPARE_TICKETS {
+            self.spare_tickets = tickets;
+        }
     }
 }
 

@@ -103,15 +103,15 @@ impl<I: Io + Runtime> Core<I> {
     /// Puts a batch into the memtables and makes it visible. Called in the order of numbers.
     fn apply(self: &Arc<Self>, payload: Bytes, log: Option<Seq>) {
         let bytes = payload.len();
-        let mut writes = Writes::new(payload).expect("the store has encoded it");
+        let mut writes = Writes::new(&payload).expect("the store has encoded it");
         let time = self.now();
         let mut full = false;
         let views = self.views();
         while let Some((keyspace, write)) = writes.next().expect("the store has encoded it") {
             // A keyspace that was dropped meanwhile has no use for it.
             if let Some(view) = views.get(&keyspace) {
-                view.active.insert(time, [write]);
-                full |= view.active.bytes() >= self.options.memtable_bytes;
+                let bytes = view.active.insert(time, [write]);
+                full |= bytes >= self.options.memtable_bytes;
             }
         }
         let last = writes.next_seq() - 1;

@@ -167,7 +167,7 @@ struct Replay<I: Io> {
 impl<I: Io> Replay<I> {
     fn batch(&mut self, log: Seq, payload: bytes::Bytes) -> Result<(), String> {
         let bytes = payload.len();
-        let mut writes = Writes::new(payload)?;
+        let mut writes = Writes::new(&payload)?;
         if writes.is_empty() {
             self.evidence.add_note(writes.next_seq());
             self.marks.note(log);

@@ -6,6 +6,8 @@
 
 use bytes::{Bytes, BytesMut};
 
+use crate::batch::Piece;
+
 /// The first chunk; the chunks grow with the table, for most keyspaces have small ones.
 const FIRST_CHUNK_BYTES: usize = 4 << 10;
 const MAX_CHUNK_BYTES: usize = 256 << 10;
@@ -22,16 +24,16 @@ pub(super) struct Arena {
 
 impl Arena {
     /// The same bytes, in memory that holds nothing else than this table's.
-    pub(super) fn keep(&mut self, data: Bytes) -> Bytes {
+    pub(super) fn keep(&mut self, data: &Piece<'_>) -> Bytes {
         if data.len() >= LARGE_BYTES {
-            return data;
+            return data.shared();
         }
         if self.chunk.capacity() < data.len() {
             let bytes = self.next_chunk_bytes.max(FIRST_CHUNK_BYTES);
             self.next_chunk_bytes = (2 * bytes).min(MAX_CHUNK_BYTES);
             self.chunk = BytesMut::with_capacity(bytes.max(data.len()));
         }
-        self.chunk.extend_from_slice(&data);
+        self.chunk.extend_from_slice(data);
         self.chunk.split().freeze()
     }
 }
@@ -46,7 +48,8 @@ mod tests {
         let mut arena = Arena::default();
         let data = |len: usize| Bytes::from(vec![u8::try_from(len % 251).unwrap(); len]);
         let lens = (0..3_000).chain([LARGE_BYTES - 1, LARGE_BYTES, 10 * LARGE_BYTES, 1]);
-        let kept: Vec<_> = lens.map(|len| (arena.keep(data(len)), len)).collect();
+        let mut keep = |len: usize| arena.keep(&Piece::whole(&data(len)));
+        let kept: Vec<_> = lens.map(|len| (keep(len), len)).collect();
         for (kept, len) in kept {
             assert_eq!(kept, data(len));
         }

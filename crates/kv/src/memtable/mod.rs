@@ -49,8 +49,8 @@ pub(crate) struct Content {
 }
 
 impl MemTable {
-    /// Adds writes of one batch, which came at this time.
-    pub(crate) fn insert(&self, time: u64, writes: impl IntoIterator<Item = Write>) {
+    /// Adds writes of one batch, which came at this time. Gives about how many bytes it takes then.
+    pub(crate) fn insert<'a>(&self, time: u64, writes: impl IntoIterator<Item = Write<'a>>) -> u64 {
         let mut growing = self.growing.write().unwrap_or_else(PoisonError::into_inner);
         let Growing { content, arena } = &mut *growing;
         content.times = match content.seqs {
@@ -60,6 +60,7 @@ impl MemTable {
         for write in writes {
             content.insert(write, arena);
         }
+        content.bytes
     }
 
     /// The newest version of the key that is not above `seq`, and the newest range tombstone that
@@ -97,21 +98,25 @@ impl MemTable {
 }
 
 impl Content {
-    fn insert(&mut self, write: Write, arena: &mut Arena) {
+    fn insert(&mut self, write: Write<'_>, arena: &mut Arena) {
         let seq = match write {
-            Write::Entry(entry) => {
-                let seq = entry.seq;
-                self.bytes += entry.len() as u64 + ENTRY_BYTES;
-                self.entries.insert(entry.kept(|data| arena.keep(data)));
+            Write::Entry {
+                data,
+                key_len,
+                kind,
+                seq,
+            } => {
+                self.bytes += data.len() as u64 + ENTRY_BYTES;
+                let entry = Entry::new(arena.keep(&data), key_len, kind, seq);
+                self.entries.insert(entry);
                 seq
             }
-            Write::Range(tombstone) => {
-                let seq = tombstone.seq;
-                let len = tombstone.start.len() + tombstone.end.len();
+            Write::Range { start, end, seq } => {
+                let len = start.len() + end.len();
                 self.bytes += len as u64 + ENTRY_BYTES;
                 self.ranges.insert(RangeTombstone {
-                    start: arena.keep(tombstone.start),
-                    end: arena.keep(tombstone.end),
+                    start: arena.keep(&start),
+                    end: arena.keep(&end),
                     seq,
                 });
                 seq

@@ -68,7 +68,8 @@ proptest! {
                 states.push(state);
             }
             let first = states.len() as u64 - batch.len() as u64;
-            let mut writes = Writes::new(batch.seal(first)).unwrap();
+            let payload = batch.seal(first);
+            let mut writes = Writes::new(&payload).unwrap();
             let writes = std::iter::from_fn(|| writes.next().unwrap().map(|(_, write)| write));
             frozen.push((memtable.snapshot(), memtable.snapshot().entries.len()));
             memtable.insert(0, writes);
