@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -20,6 +21,8 @@ use crate::OpenOptions;
 #[derive(Clone, Debug)]
 pub struct DiskImage {
     pub(super) disk: Disk,
+    /// How long the machines it comes from have run: the calendar goes on from there.
+    pub(super) age: Duration,
     tape: Tape,
 }
 
@@ -31,12 +34,13 @@ impl DiskImage {
     /// If `sector_size` is not a power of two.
     pub fn empty(sector_size: u32) -> DiskImage {
         assert!(sector_size.is_power_of_two(), "sectors of {sector_size}");
-        DiskImage::of(Disk::new(u64::from(sector_size)))
+        DiskImage::of(Disk::new(u64::from(sector_size)), Duration::ZERO)
     }
 
-    pub(super) fn of(disk: Disk) -> DiskImage {
+    pub(super) fn of(disk: Disk, age: Duration) -> DiskImage {
         DiskImage {
             disk,
+            age,
             tape: Tape::zeros(),
         }
     }

@@ -151,7 +151,7 @@ impl Sim {
 
     /// A machine whose disk is what a crash of kind [`SimOptions::profile`] leaves of the image.
     pub fn boot(image: DiskImage, options: SimOptions) -> Sim {
-        let mut disk = image.disk;
+        let DiskImage { mut disk, age, .. } = image;
         disk.crash(options.profile);
         disk.model = options.model;
         // Generations must not repeat from one lifetime to the next.
@@ -172,6 +172,7 @@ impl Sim {
             points: 0,
             stopped: false,
             clock_error: 0,
+            age_at_boot: age,
             running: MAIN,
             last_operations: Vec::new(),
             submitted: 0,
@@ -245,7 +246,8 @@ impl Sim {
 
     /// The disk as it is now, as a crash would meet it.
     pub fn image(&self) -> DiskImage {
-        DiskImage::of(self.world.state().disk.clone())
+        let age = self.world.age();
+        DiskImage::of(self.world.state().disk.clone(), age)
     }
 
     /// Ends the world at once and gives its disk.
@@ -256,8 +258,9 @@ impl Sim {
 
     /// Looks at the disk, or damages it, while the program runs.
     pub fn edit_disk<R>(&self, edit: impl FnOnce(&mut DiskImage) -> R) -> R {
+        let age = self.world.age();
         let mut state = self.world.state();
-        let mut image = DiskImage::of(state.disk.clone());
+        let mut image = DiskImage::of(state.disk.clone(), age);
         let result = edit(&mut image);
         state.disk = image.disk;
         result

@@ -98,6 +98,8 @@ pub(super) struct State {
     pub(super) stopped: bool,
     /// By how many seconds the calendar's clock is wrong.
     pub(super) clock_error: i64,
+    /// How long the machines before this one have run.
+    pub(super) age_at_boot: Duration,
     /// Who runs now, or ran last.
     pub(super) running: TaskId,
     /// What each task did last, by its id.
@@ -122,6 +124,12 @@ impl World {
             executor: Arc::default(),
             state: Mutex::new(state),
         }
+    }
+
+    /// How long this machine and those before it have run.
+    pub(super) fn age(&self) -> Duration {
+        let at_boot = self.state().age_at_boot;
+        at_boot + self.executor.now()
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -216,7 +224,8 @@ impl World {
             let Some(hook) = state.hook.take() else {
                 return;
             };
-            let image = DiskImage::of(state.disk.clone());
+            let age = state.age_at_boot + self.executor.now();
+            let image = DiskImage::of(state.disk.clone(), age);
             let point = CrashPoint {
                 ordinal,
                 kind,

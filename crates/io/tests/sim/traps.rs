@@ -109,11 +109,7 @@ async fn save(io: &SimIo, task: u64, value: u64) -> io::Result<()> {
 /// to change what a seed means, these change, and all seeds that were kept lose their meaning.
 #[test]
 fn the_meaning_of_a_seed_is_fixed() {
-    let hashes = [
-        7219562810770021360,
-        10781804249689036944,
-        939839046937199033,
-    ];
+    let hashes = [7219562810770021360, 9490468665987938329, 939839046937199033];
     assert_eq!([1, 2, 3].map(golden_program), hashes);
 }
 

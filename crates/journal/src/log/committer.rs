@@ -76,7 +76,7 @@ struct Written {
 struct Committer<I: Io, M: Machine<I>> {
     core: Arc<Core<I, M>>,
     /// Gone once the committer has ended, in whatever way.
-    writer: Option<SegmentWriter<I>>,
+    writer: Option<Box<SegmentWriter<I>>>,
     /// How many edits the next round will have if all whom the last one answered append again.
     expected: u64,
     /// Whether the last round was synced, so that it is worth waiting for company for the next sync. A
@@ -169,7 +169,10 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
     }
 
     async fn commit(&mut self, mut round: Round<M::Ticket>) {
-        let before = self.core.queue().written;
+        let before = self
+            .writer
+            .as_ref()
+            .map_or(Seq::ZERO, |writer| writer.last());
         let written = self.write(&mut round).await;
         let Round {
             edits,
@@ -316,7 +319,7 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
         let next = self.writer()?.rotate(&core.options).await?;
         tracing::debug!(segment = next.number(), first = %last.next(), "segment published");
         lock(&core.files).segments.push(next.span());
-        self.writer = Some(next);
+        self.writer = Some(Box::new(next));
         Ok(last)
     }
 
@@ -332,7 +335,8 @@ impl<I: Io, M: Machine<I>> Committer<I, M> {
     }
 
     fn writer(&mut self) -> Result<&mut SegmentWriter<I>, Failure> {
-        self.writer.as_mut().ok_or(Failure::Refused(Error::Closed))
+        let writer = self.writer.as_deref_mut();
+        writer.ok_or(Failure::Refused(Error::Closed))
     }
 
     fn answer<T>(&mut self, answer: Answer<T>, result: Result<T, Failure>) {

@@ -69,8 +69,8 @@ pub(crate) struct Core<I: Io, M: Machine<I>> {
     queue: Mutex<CoreQueue<I, M>>,
     /// What `queue` tells without its lock.
     pub(crate) waiting: Arc<AtomicU64>,
-    /// Where the committer finds its segment, and leaves it when it ends.
-    pub(crate) writer: Mutex<Option<SegmentWriter<I>>>,
+    /// Where the committer finds its segment, and leaves it when it ends: boxed, for it goes back and forth.
+    pub(crate) writer: Mutex<Option<Box<SegmentWriter<I>>>>,
     pub(crate) files: Mutex<Files>,
     /// Held while snapshots are written and files removed: one at a time.
     pub(crate) maintenance: futures::lock::Mutex<()>,
@@ -116,7 +116,7 @@ impl<I: Io, M: Machine<I>> Core<I, M> {
             recovered: opened.report,
             waiting: queue.waiting.clone(),
             queue: Mutex::new(queue),
-            writer: Mutex::new(Some(opened.writer)),
+            writer: Mutex::new(Some(Box::new(opened.writer))),
             files: Mutex::new(Files {
                 segments: opened.segments,
                 snapshots: opened.snapshots,

@@ -63,10 +63,21 @@ impl ManifestState {
         FileNum::new(self.numbers.next())
     }
 
-    /// The state of another manifest, that begins as this version.
-    pub(super) fn copy(&self, version: &Arc<Version>) -> ManifestState {
+    /// The state of another manifest, that begins as this version: one whose tables hold all that was
+    /// written, also where no flush has said so of each keyspace.
+    pub(super) fn copy(&self, version: &Version) -> ManifestState {
+        let mut version = version.clone();
+        let through = version.last_seq;
+        let behind = version.keyspaces().map(|keyspace| Flushed {
+            keyspace: keyspace.id,
+            after: keyspace.flushed_through(),
+            through: through.max(keyspace.flushed_through()),
+        });
+        let behind: Vec<Flushed> = behind.collect();
+        version.flush(&behind);
+        version.raise_floor();
         ManifestState {
-            version: version.clone(),
+            version: Arc::new(version),
             numbers: self.numbers.clone(),
             retired: Retired::default(),
         }

@@ -10,7 +10,7 @@ use quipu_journal::check::{Oracle, Stage, Verdict};
 use super::history::{Space, StoreHistory};
 use super::oracles::{ANSWERS, OPENS, Shown};
 use super::program::{SPACES, StoreProgram, furniture};
-use super::setting::Setting;
+use super::setting::{Setting, TTL};
 use super::state::{Pairs, State};
 use crate::{Db, Error, Result, Scan, Snapshot};
 
@@ -97,6 +97,15 @@ impl<I: Stage> Driver<I> {
         is_faulty: bool,
         before: Before,
     ) -> Verdict<Option<Self>> {
+        {
+            let mut history = lock(&history);
+            // The one before may have dropped what has expired until now, and nobody has seen it.
+            if let Some(is_wrong) = history.expiring {
+                let until = expired_until(&io, is_wrong || is_faulty);
+                history.expired = history.expired.max(Some(until));
+            }
+            history.expiring = setting.ttl().map(|_| is_faulty);
+        }
         let mut attempt = 0;
         let opened = loop {
             match Db::open(io.clone(), &program.dir, setting.options()).await {
@@ -131,6 +140,7 @@ impl<I: Stage> Driver<I> {
         }
         driver.io.promised("opened").await;
         driver.read_all().await?;
+        driver.judge_checkpoint().await?;
         Ok(Some(driver))
     }
 
@@ -201,12 +211,17 @@ impl<I: Stage> Driver<I> {
     /// Notes up to when what was written may be gone by now.
     pub(super) fn note_expiry(&self) {
         let mut history = lock(&self.history);
-        let until = self.setting.ttl().map(|ttl| match self.is_faulty {
-            // The clock is wrong.
-            true => u64::MAX,
-            false => millis(&self.io).saturating_sub(ttl),
-        });
+        let is_expiring = self.setting.ttl().is_some();
+        let until = is_expiring.then(|| expired_until(&self.io, self.is_faulty));
         history.expired = history.expired.max(until);
+    }
+}
+
+/// What was written up to then has expired; everything may have if the clock may be wrong.
+fn expired_until(io: &impl Stage, is_wrong: bool) -> u64 {
+    match is_wrong {
+        true => u64::MAX,
+        false => millis(io).saturating_sub(TTL),
     }
 }
 

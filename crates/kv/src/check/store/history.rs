@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::checkpoint::Made;
 use super::oracles::{self, Shown};
 use super::state::{Commit, State};
 use crate::manifest::KeyspaceId;
@@ -31,10 +32,16 @@ pub struct StoreHistory {
     pub(super) seqs: BTreeMap<usize, u64>,
     /// What was written up to here, in milliseconds since 1970, may have expired.
     pub(super) expired: Option<u64>,
+    /// A store is open, or was before a crash, that drops what has expired; and whether by a clock that may be
+    /// wrong.
+    pub(super) expiring: Option<bool>,
     /// The disk itself has done damage: promises may be broken, but nothing wrong may be shown.
     pub(super) is_damaged: bool,
     /// Opens that have answered.
     pub(super) opens: u64,
+    /// Checkpoints that were begun, and the one that was made last.
+    pub(super) checkpoints: u64,
+    pub(super) checkpoint: Option<Made>,
     values: u32,
 }
 

@@ -10,6 +10,7 @@
 //!   is used for it.
 //! - The [`oracles`] say which states an open may show, and that all ways to read show the same one.
 
+mod checkpoint;
 mod concurrent;
 mod driver;
 mod history;

@@ -50,6 +50,8 @@ impl<I: Stage> Driver<I> {
             StoreOp::Reopen => return self.reopen(None).await,
             StoreOp::Change(setting) => return self.reopen(Some(*setting)).await,
             StoreOp::Abort => return self.abort().await,
+            StoreOp::LeaveClose(waits) => return self.leave_close(waits).await,
+            StoreOp::Checkpoint => self.checkpoint().await?,
             StoreOp::Mislay(piece) => return self.mislay(piece).await,
         }
         if self.is_over {
@@ -324,10 +326,15 @@ impl<I: Stage> Driver<I> {
         if self.of_call(closed)?.is_none() {
             return Ok(false);
         }
+        self.is_closed().await;
+        Ok(true)
+    }
+
+    /// Notes that a close has answered.
+    pub(super) async fn is_closed(&self) {
         let all = self.history().line.len();
         self.durable(all);
         self.io.promised("closed").await;
-        Ok(true)
     }
 
     async fn reopen(mut self, setting: Option<Setting>) -> Verdict<Option<Self>> {

@@ -31,6 +31,7 @@ oracles! {
     OPTIONS = "K4", "other options show the same";
     FINISHES = "K7", "flushes and compactions finish in time";
     ORDER = "K8", "writes at the same time come one behind the other";
+    CHECKPOINTS = "K9", "a checkpoint shows the store as of one moment, for good";
     NUMBERS = "M4", "no number of an entry is given twice";
     LOG = "M5", "a piece of the log that is missing is an error, and not an empty one";
 }

@@ -69,6 +69,10 @@ pub enum StoreOp {
     Change(Box<Setting>),
     /// Let go of all handles, and open again.
     Abort,
+    /// Begin to close, drop the future at its so-manyth wait, and open again.
+    LeaveClose(u64),
+    /// Make a checkpoint, and open it; every later open of the store opens it, too.
+    Checkpoint,
     /// Close, open a copy that lacks a piece of its log, and open again.
     Mislay(usize),
 }
@@ -161,6 +165,7 @@ impl Program for StoreProgram {
             StoreOp::Drop(1, None),
             StoreOp::Reopen,
             StoreOp::Abort,
+            StoreOp::Checkpoint,
         ]
     }
 
@@ -174,7 +179,7 @@ impl Program for StoreProgram {
     }
 
     fn draw(&self, choose: &mut dyn FnMut(u32) -> u32) -> StoreOp {
-        match choose(40) {
+        match choose(43) {
             0..14 => StoreOp::Write(batch(choose), durability(choose)),
             14 | 15 => StoreOp::Abandon(batch(choose), durability(choose), choose(4).into()),
             16 | 17 => StoreOp::Together,
@@ -193,7 +198,9 @@ impl Program for StoreProgram {
             35 => StoreOp::Reopen,
             36 => StoreOp::Change(Box::new(Setting::drawn(choose))),
             37 | 38 => StoreOp::Abort,
-            _ => StoreOp::Mislay(choose(4) as usize),
+            39 => StoreOp::Mislay(choose(4) as usize),
+            40 => StoreOp::LeaveClose(choose(8).into()),
+            _ => StoreOp::Checkpoint,
         }
     }
 

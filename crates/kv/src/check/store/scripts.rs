@@ -22,6 +22,7 @@ pub fn scripts() -> Vec<Plan<StoreOp>> {
         writers_at_the_same_time(),
         tombstones_between_levels(),
         memtables_behind_a_compaction(),
+        a_checkpoint_of_two_levels(),
     ]
 }
 
@@ -156,6 +157,19 @@ fn memtables_behind_a_compaction() -> Plan<StoreOp> {
         write(put(0, 1), Durability::Os),
         write(put(0, 0), Durability::Os),
         StoreOp::Wait(1000),
+    ])
+}
+
+/// A checkpoint of a memtable and of tables, which the store does not have any more when it is opened.
+fn a_checkpoint_of_two_levels() -> Plan<StoreOp> {
+    script(vec![
+        write(put(0, 0), Durability::Os),
+        StoreOp::Compact(None),
+        write(put(0, 1), Durability::Os),
+        StoreOp::Checkpoint,
+        write((0, Change::DeleteRange((1, 3))), Durability::Os),
+        StoreOp::Compact(None),
+        StoreOp::Reopen,
     ])
 }
 
