@@ -195,7 +195,8 @@ impl<T, C> Queue<T, C> {
 
     /// Keeps the room for tickets, all of which are answered.
     pub(crate) fn recycle_tickets(&mut self, tickets: Vec<(T, u32)>) {
-        if tickets.capacity() <= MAX_SPARE_TICKETS {
+        let is_better = tickets.capacity() > self.spare_tickets.capacity();
+        if is_better && tickets.capacity() <= MAX_SPARE_TICKETS {
             self.spare_tickets = tickets;
         }
     }

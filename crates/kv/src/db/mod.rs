@@ -209,7 +209,12 @@ impl<I: Io + Runtime> Db<I> {
 
     /// Writes everything that is in memory now as tables, and waits for it.
     ///
-    /// It may fail with the error of a compaction that has failed meanwhile: then call it again.
+    /// What has failed before is tried again. How compactions go meanwhile is not this one's concern.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the flush from being done: `NoSpace`, `Io`, `Journal`, `Wal`; and `Closed`. Dropping the
+    /// future stops nothing that was begun.
     pub async fn flush(&self) -> Result<()> {
         self.core.check_open()?;
         self.core.flush_all().await
